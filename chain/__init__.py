@@ -1,0 +1,1 @@
+"""The margin chain: one margin account over collateral that stays on other chains."""

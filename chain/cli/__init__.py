@@ -1,0 +1,1 @@
+"""The marginchaind command line."""

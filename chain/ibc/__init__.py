@@ -1,0 +1,1 @@
+"""The IBC core handlers and the applications over them."""

@@ -1,0 +1,1 @@
+"""The light client: pure predicates, one verifier that orders them."""

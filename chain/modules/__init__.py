@@ -1,0 +1,1 @@
+"""The state machine's modules, one package a concept."""

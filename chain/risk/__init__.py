@@ -1,0 +1,1 @@
+"""The risk mathematics: pure integer functions."""

@@ -1,0 +1,1 @@
+"""A generic ABCI application that knows no module."""

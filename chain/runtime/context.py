@@ -1,0 +1,76 @@
+"""The context: all a handler may know of the world, passed as an argument."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+from chain.runtime.gas import GasMeter
+from chain.runtime.store import Branch, StoreView
+from chain.units import NANOSECONDS
+
+
+class Mode(Enum):
+    """Why a context executes."""
+
+    GENESIS = "genesis"
+    CHECK = "check"
+    SIMULATE = "simulate"
+    DELIVER = "deliver"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a user may want to index; attributes are (key, value) texts in emission order."""
+
+    type: str
+    attributes: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Context:
+    """One execution: chain id, block height and time (ns), the branch it writes to, gas, events.
+
+    `header_hash` and `proposer_address` are those of the block being executed (empty in CHECK, QUERY).
+    """
+
+    chain_id: str
+    height: int
+    time_ns: int
+    store: Branch
+    mode: Mode = Mode.DELIVER
+    gas: GasMeter = field(default_factory=GasMeter)
+    events: list[Event] = field(default_factory=list)
+    proposer_address: bytes = b""
+
+    @property
+    def time_s(self) -> int:
+        """Block time in whole seconds since 1970."""
+        return self.time_ns // NANOSECONDS
+
+    def kv(self, name: str) -> StoreView:
+        """The named store, metered."""
+        return StoreView(name, self.store, self.gas)
+
+    def emit(self, event_type: str, attributes: Mapping[str, str | int]) -> None:
+        """Record an event; it dies with its branch."""
+        self.events.append(
+            Event(event_type, tuple((key, str(value)) for key, value in attributes.items()))
+        )
+
+    @contextmanager
+    def branch(self) -> Iterator["Context"]:
+        """A child context: writes and events are kept when the block ends normally, dropped on error."""
+        child = Context(
+            chain_id=self.chain_id,
+            height=self.height,
+            time_ns=self.time_ns,
+            store=self.store.branch(),
+            mode=self.mode,
+            gas=self.gas,
+            proposer_address=self.proposer_address,
+        )
+        yield child
+        child.store.commit()
+        self.events.extend(child.events)
