@@ -1,0 +1,66 @@
+# Every job of the project. `make help` lists them; nothing is installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DIR ?=
+.DEFAULT_GOAL := help
+.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors bench clean
+
+help: ## List the jobs
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is newer than the lock file once everything is there, so that a second run needs no network.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(INSTALLED) ## Create .venv with the locked packages
+	@$(BIN)/python proto/generate.py
+
+proto: $(INSTALLED) ## Generate chain/_pb from the .proto files
+	@$(BIN)/python proto/generate.py --force
+
+cometbft: install ## Find or build the pinned CometBFT
+	@$(BIN)/mlocalnet cometbft
+
+localnet: install ## Start the three chains and the relayer; stays up until Ctrl-C
+	@$(BIN)/mlocalnet up --foreground
+
+demo: install ## Play the margin story unattended and write its report
+	@$(BIN)/mlocalnet demo
+
+down: install ## Stop a localnet
+	@$(BIN)/mlocalnet down
+
+lint: install ## Format check, ruff, mypy, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test: test-unit test-e2e ## All tests, the story on real CometBFT included
+
+test-unit: install ## Tests that start no network
+	@$(BIN)/pytest -m "not e2e" -n 2
+
+test-e2e: install ## Tests on real CometBFT processes
+	@$(BIN)/mlocalnet cometbft
+	@$(BIN)/pytest -m e2e
+
+vectors: install ## Run every conformance family of DIR=FOLDER (default: MARGIN_VECTORS or ../shared/vectors)
+	@$(BIN)/python -m tests.vectors.run $(DIR)
+
+bench: install ## Print the figures of every benchmark
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove everything that was built or started here
+	@rm -rf $(VENV) chain/_pb .localnet .pytest_cache .mypy_cache .ruff_cache .hypothesis

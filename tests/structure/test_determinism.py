@@ -1,0 +1,102 @@
+"""Consensus code is deterministic: the rules are read off its syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHAIN = Path(__file__).resolve().parents[2] / "chain"
+# Shells may know the clock, the machine and floats; nothing else may.
+SHELLS = {"node", "client", "cli", "_pb"}
+FORBIDDEN_MODULES = {
+    "asyncio",
+    "datetime",
+    "getpass",
+    "locale",
+    "multiprocessing",
+    "numpy",
+    "os",
+    "platform",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "time",
+    "uuid",
+}
+FORBIDDEN_CALLS = {"float", "hash", "id", "complex", "eval", "exec", "open", "input"}
+# Logging and verifying signatures on several threads do not steer consensus.
+SET_CALLS = {"set", "frozenset"}
+
+
+def get_consensus_files() -> list[Path]:
+    return sorted(
+        path for path in CHAIN.rglob("*.py") if path.relative_to(CHAIN).parts[0] not in SHELLS
+    )
+
+
+def is_set(node: ast.AST) -> bool:
+    if isinstance(node, ast.Set | ast.SetComp):
+        return True
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in SET_CALLS
+    )
+
+
+def find_offences(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        match node:
+            case ast.Constant(value=float() | complex()):
+                yield line, "a float literal"
+            case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+                # pathlib's / is not arithmetic, but consensus code has no paths either.
+                yield line, "true division"
+            case ast.Call(func=ast.Name(id=name)) if name in FORBIDDEN_CALLS:
+                yield line, f"a call of {name}()"
+            case ast.Import(names=names):
+                for alias in names:
+                    if alias.name.split(".")[0] in FORBIDDEN_MODULES:
+                        yield line, f"import {alias.name}"
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in FORBIDDEN_MODULES:
+                yield line, f"import from {module}"
+            case ast.For(iter=iterated) | ast.comprehension(iter=iterated) if is_set(iterated):
+                yield line, "iteration over a set"
+            case ast.Call(func=ast.Name(id="list" | "tuple" | "iter" | "next"), args=[first, *_]) if (
+                is_set(first)
+            ):
+                yield line, "iteration over a set"
+
+
+@pytest.mark.parametrize("path", get_consensus_files(), ids=lambda p: str(p.relative_to(CHAIN)))
+def test_consensus_file_is_deterministic(path: Path) -> None:
+    offences = list(find_offences(ast.parse(path.read_text())))
+    assert not offences, "\n".join(f"{path}:{line}: {what}" for line, what in offences)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1.5",
+        "x = a / b",
+        "x /= 2",
+        "import time",
+        "from random import choice",
+        "import os.path",
+        "y = hash(x)",
+        "y = float(x)",
+        "for x in {1, 2}: pass",
+        "z = [x for x in set(y)]",
+        "z = list(frozenset(y))",
+    ],
+)
+def test_rule_finds_its_offence(source: str) -> None:
+    assert list(find_offences(ast.parse(source)))
+
+
+@pytest.mark.parametrize("source", ["x = a // b", "y = x in {1, 2}", "for x in sorted({1}): pass"])
+def test_rule_lets_integers_pass(source: str) -> None:
+    assert not list(find_offences(ast.parse(source)))
