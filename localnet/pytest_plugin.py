@@ -1,0 +1,1 @@
+"""The pytest plugin for people who test chains: fixtures localnet, chain and relayer."""
