@@ -1,0 +1,1 @@
+"""Margin accounts: cash, liens, positions and the margin over all of them."""

@@ -1,0 +1,420 @@
+"""The accounts store: the only place that knows its keys.
+
+Other modules change accounts through the verbs here, which keep the cash identity
+`bank balance of the module account = Σ cash − Σ cost + Σ funding pools + accrued fees`
+and the lien indexes. Amounts are non-negative; a caller validates users' input before.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
+from chain.modules.accounts.errors import (
+    AccountNotFound,
+    InsufficientLien,
+    InvalidAccount,
+    TooManyLines,
+)
+from chain.modules.accounts.types import (
+    CASH_DENOM,
+    MODULE_NAME,
+    NUMBER_MAX,
+    Account,
+    AccountId,
+    AccountStatus,
+    LienKey,
+    Position,
+)
+from chain.modules.auth.types import module_address
+from chain.modules.bank import state as bank
+from chain.risk.margin import MarginState
+from chain.runtime.context import Context
+from chain.units import AMOUNT_LIMIT, Address
+
+STORE: Final = "accounts"
+_PARAMS: Final = b"params"
+_ACCOUNT: Final = b"\x01"
+_AT_RISK: Final = b"\x02"
+_MARGIN_STATE: Final = b"\x03"
+_BY_STATE: Final = b"\x04"
+_SCAN_CURSOR: Final = b"\x05"
+_OWNER_TOTAL: Final = b"\x06"
+_ASSET_TOTAL: Final = b"\x07"
+_ROUTE_TOTAL: Final = b"\x08"
+_ACCRUED_FEES: Final = b"\x09"
+_FUNDING_POOL: Final = b"\x0a"
+_PRESENT: Final = b"\x01"
+
+MODULE_ADDRESS: Final = module_address(MODULE_NAME)
+"""The module account that holds the coins behind all cash."""
+
+
+def _id_key(account_id: AccountId) -> bytes:
+    owner, number = account_id
+    return owner.encode() + b"\x00" + bytes((number,))
+
+
+def _parse_id(key: bytes) -> AccountId:
+    return AccountId(Address(key[:-2].decode()), key[-1])
+
+
+# Parameters
+
+
+def get_params(ctx: Context) -> pb.Params:
+    """The governed parameters."""
+    value = ctx.kv(STORE).get(_PARAMS)
+    return pb.Params.FromString(value) if value else pb.Params()
+
+
+def set_params(ctx: Context, params: pb.Params) -> None:
+    """Store validated parameters."""
+    ctx.kv(STORE).set(_PARAMS, params.SerializeToString(deterministic=True))
+
+
+# Accounts
+
+
+def encode_account(account: Account) -> pb.Account:
+    """The account as its protobuf, lines sorted."""
+    return pb.Account(
+        owner=account.owner,
+        number=account.number,
+        cash_uusd=str(account.cash_uusd),
+        liens=[
+            pb.Lien(
+                chain_id=key.chain_id,
+                denom=key.denom,
+                vault=key.vault,
+                route_id=key.route_id,
+                amount=str(account.liens[key]),
+            )
+            for key in sorted(account.liens)
+        ],
+        positions=[
+            pb.Position(
+                market=market,
+                size_quantums=str(position.size_quantums),
+                cost_uusd=str(position.cost_uusd),
+                funding_index_wad=str(position.funding_index_wad),
+            )
+            for market, position in sorted(account.positions.items())
+        ],
+        status=account.status.value,
+    )
+
+
+def decode_account(message: pb.Account) -> Account:
+    """The account that a stored protobuf holds."""
+    return Account(
+        owner=Address(message.owner),
+        number=message.number,
+        cash_uusd=int(message.cash_uusd or "0"),
+        positions={
+            p.market: Position(
+                int(p.size_quantums or "0"),
+                int(p.cost_uusd or "0"),
+                int(p.funding_index_wad or "0"),
+            )
+            for p in message.positions
+        },
+        liens={
+            LienKey(lien.chain_id, lien.denom, lien.vault, lien.route_id): int(lien.amount)
+            for lien in message.liens
+        },
+        status=AccountStatus(message.status),
+    )
+
+
+def get_account(ctx: Context, account_id: AccountId) -> Account | None:
+    """The account, or None when it was never opened."""
+    value = ctx.kv(STORE).get(_ACCOUNT + _id_key(account_id))
+    return decode_account(pb.Account.FromString(value)) if value else None
+
+
+def require_account(ctx: Context, account_id: AccountId) -> Account:
+    """The account; raises AccountNotFound."""
+    account = get_account(ctx, account_id)
+    if account is None:
+        raise AccountNotFound(
+            f"account {account_id.number} of {account_id.owner} does not exist; deposit opens it"
+        )
+    return account
+
+
+def open_account(ctx: Context, account_id: AccountId) -> Account:
+    """The account, opened empty when it was not there; raises InvalidAccount for number > 127."""
+    account = get_account(ctx, account_id)
+    if account is not None:
+        return account
+    if not 0 <= account_id.number <= NUMBER_MAX:
+        raise InvalidAccount(
+            f"account number {account_id.number} must lie within [0, {NUMBER_MAX}]"
+        )
+    account = Account(account_id.owner, account_id.number)
+    set_account(ctx, account)
+    ctx.emit("account_opened", {"owner": account_id.owner, "number": account_id.number})
+    return account
+
+
+def set_account(ctx: Context, account: Account) -> None:
+    """Write the account and keep the index of accounts at risk (positions, or cash below zero)."""
+    kv = ctx.kv(STORE)
+    key = _id_key(account.id)
+    kv.set(_ACCOUNT + key, encode_account(account).SerializeToString(deterministic=True))
+    is_at_risk = bool(account.positions) or account.cash_uusd < 0
+    if is_at_risk != kv.has(_AT_RISK + key):
+        if is_at_risk:
+            kv.set(_AT_RISK + key, _PRESENT)
+        else:
+            kv.delete(_AT_RISK + key)
+
+
+def iterate_accounts(ctx: Context, owner: Address | None = None) -> Iterator[Account]:
+    """All accounts, or one owner's, in key order; bound the work at the call site."""
+    prefix = _ACCOUNT if owner is None else _ACCOUNT + owner.encode() + b"\x00"
+    for _, value in ctx.kv(STORE).iterate(prefix):
+        yield decode_account(pb.Account.FromString(value))
+
+
+def lock_account(ctx: Context, account_id: AccountId) -> None:
+    """Bar the owner from everything but deposits; locking twice is allowed."""
+    _set_status(ctx, account_id, AccountStatus.LOCKED)
+
+
+def unlock_account(ctx: Context, account_id: AccountId) -> None:
+    """Give the account back to its owner."""
+    _set_status(ctx, account_id, AccountStatus.ACTIVE)
+
+
+def _set_status(ctx: Context, account_id: AccountId, status: AccountStatus) -> None:
+    account = require_account(ctx, account_id)
+    if account.status is status:
+        return
+    account.status = status
+    set_account(ctx, account)
+    ctx.emit(
+        "account_status_changed",
+        {"owner": account_id.owner, "number": account_id.number, "status": status.name.lower()},
+    )
+
+
+# Cash
+
+
+def credit_cash(ctx: Context, account_id: AccountId, amount_uusd: int, payer: Address) -> None:
+    """Move coins from the payer's bank balance into the account's cash; opens the account.
+
+    Raises bank's InsufficientFunds, and InvalidAccount when the cash would reach 2^256.
+    """
+    account = open_account(ctx, account_id)
+    if account.cash_uusd + amount_uusd >= AMOUNT_LIMIT:
+        raise InvalidAccount(f"cash {account.cash_uusd} + {amount_uusd} must stay below 2^256")
+    bank.move(ctx, payer, MODULE_ADDRESS, CASH_DENOM, amount_uusd)
+    account.cash_uusd += amount_uusd
+    set_account(ctx, account)
+
+
+def debit_cash(ctx: Context, account_id: AccountId, amount_uusd: int, receiver: Address) -> None:
+    """Move cash of the account out to a bank balance; cash may fall below zero (a debt).
+
+    The caller has checked margin. Raises bank's InsufficientFunds when the module account lacks the
+    coins because losers' debts are not yet paid in.
+    """
+    account = require_account(ctx, account_id)
+    account.cash_uusd -= amount_uusd
+    set_account(ctx, account)
+    bank.move(ctx, MODULE_ADDRESS, receiver, CASH_DENOM, amount_uusd)
+
+
+def move_cash(ctx: Context, sender: AccountId, receiver: AccountId, amount_uusd: int) -> None:
+    """Move cash between two accounts without touching bank; opens the receiver."""
+    source = require_account(ctx, sender)
+    source.cash_uusd -= amount_uusd
+    set_account(ctx, source)
+    target = open_account(ctx, receiver)
+    target.cash_uusd += amount_uusd
+    set_account(ctx, target)
+
+
+def get_accrued_fees(ctx: Context) -> int:
+    """Trading fees charged and not yet swept to the insurance module account."""
+    return int(ctx.kv(STORE).get(_ACCRUED_FEES) or b"0")
+
+
+def add_accrued_fees(ctx: Context, amount_uusd: int) -> None:
+    """Add fees that were taken from accounts' cash (negative: taken out by the sweep)."""
+    if amount_uusd:
+        total = get_accrued_fees(ctx) + amount_uusd
+        ctx.kv(STORE).set(_ACCRUED_FEES, str(total).encode())
+
+
+def get_funding_pool(ctx: Context, market: str) -> int:
+    """Funding of a market paid in minus taken out, signed."""
+    return int(ctx.kv(STORE).get(_FUNDING_POOL + market.encode()) or b"0")
+
+
+def add_funding_pool(ctx: Context, market: str, amount_uusd: int) -> None:
+    """Add funding that was taken from an account's cash (negative: given to it)."""
+    if amount_uusd:
+        total = get_funding_pool(ctx, market) + amount_uusd
+        ctx.kv(STORE).set(_FUNDING_POOL + market.encode(), str(total).encode())
+
+
+def iterate_funding_pools(ctx: Context) -> Iterator[tuple[str, int]]:
+    """(market, signed amount) in order of market."""
+    for key, value in ctx.kv(STORE).iterate(_FUNDING_POOL):
+        yield key[1:].decode(), int(value)
+
+
+# Liens
+
+
+def _add_total(ctx: Context, key: bytes, amount: int) -> None:
+    kv = ctx.kv(STORE)
+    total = int(kv.get(key) or b"0") + amount
+    assert total >= 0, f"lien total {key!r} below zero"
+    if total:
+        kv.set(key, str(total).encode())
+    else:
+        kv.delete(key)
+
+
+def _add_lien_totals(ctx: Context, owner: Address, lien: LienKey, amount: int) -> None:
+    asset = lien.chain_id.encode() + b"\x00" + lien.denom.encode()
+    _add_total(ctx, _OWNER_TOTAL + owner.encode() + b"\x00" + asset, amount)
+    _add_total(ctx, _ASSET_TOTAL + asset, amount)
+    _add_total(ctx, _ROUTE_TOTAL + lien.route_id.encode() + b"\x00" + asset, amount)
+
+
+def credit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int) -> None:
+    """Add to a lien and its totals; opens the account.
+
+    Raises TooManyLines when it would be a line too many, InvalidAccount at 2^256.
+    """
+    account = open_account(ctx, account_id)
+    held = account.liens.get(lien)
+    if held is None and len(account.liens) >= get_params(ctx).liens_max:
+        raise TooManyLines(
+            f"account {account.number} of {account.owner} has {len(account.liens)} liens, the most "
+            f"allowed; release one or use another account"
+        )
+    total = (held or 0) + amount
+    if total >= AMOUNT_LIMIT:
+        raise InvalidAccount(f"lien {held} + {amount} must stay below 2^256")
+    account.liens[lien] = total
+    set_account(ctx, account)
+    _add_lien_totals(ctx, account.owner, lien, amount)
+
+
+def debit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int) -> None:
+    """Take from a lien and its totals; raises AccountNotFound, InsufficientLien. Checks no margin."""
+    account = require_account(ctx, account_id)
+    held = account.liens.get(lien, 0)
+    if amount > held:
+        raise InsufficientLien(
+            f"lien of {lien.denom} on {lien.chain_id} over {lien.route_id} is {held}, below {amount}"
+        )
+    if held == amount:
+        del account.liens[lien]
+    else:
+        account.liens[lien] = held - amount
+    set_account(ctx, account)
+    _add_lien_totals(ctx, account.owner, lien, -amount)
+
+
+def get_lien(ctx: Context, account_id: AccountId, lien: LienKey) -> int:
+    """The lien's amount, 0 when there is none."""
+    account = get_account(ctx, account_id)
+    return account.liens.get(lien, 0) if account else 0
+
+
+def get_owner_lien_total(ctx: Context, owner: Address, chain_id: str, denom: str) -> int:
+    """What all accounts of an owner hold of a denom of a chain, over all routes."""
+    asset = chain_id.encode() + b"\x00" + denom.encode()
+    return int(ctx.kv(STORE).get(_OWNER_TOTAL + owner.encode() + b"\x00" + asset) or b"0")
+
+
+def get_lien_total(ctx: Context, chain_id: str, denom: str) -> int:
+    """What all accounts hold of a denom of a chain, over all routes."""
+    asset = chain_id.encode() + b"\x00" + denom.encode()
+    return int(ctx.kv(STORE).get(_ASSET_TOTAL + asset) or b"0")
+
+
+def get_route_lien_total(ctx: Context, route_id: str, chain_id: str, denom: str) -> int:
+    """What all accounts hold of a denom of a chain over one route."""
+    asset = chain_id.encode() + b"\x00" + denom.encode()
+    return int(ctx.kv(STORE).get(_ROUTE_TOTAL + route_id.encode() + b"\x00" + asset) or b"0")
+
+
+# Margin states
+
+
+def get_margin_state(ctx: Context, account_id: AccountId) -> tuple[MarginState, int]:
+    """The state the block hook last saw and the height since when; (HEALTHY, 0) when never at risk."""
+    value = ctx.kv(STORE).get(_MARGIN_STATE + _id_key(account_id))
+    if value is None:
+        return MarginState.HEALTHY, 0
+    message = pb.AccountMarginState.FromString(value)
+    return MarginState(message.state), message.since_height
+
+
+def set_margin_state(ctx: Context, account_id: AccountId, state: MarginState, height: int) -> None:
+    """Record a state, and move the account in the index by state (which leaves out HEALTHY)."""
+    kv = ctx.kv(STORE)
+    key = _id_key(account_id)
+    before, _ = get_margin_state(ctx, account_id)
+    if before is not MarginState.HEALTHY:
+        kv.delete(_BY_STATE + bytes((before,)) + key)
+    if state is not MarginState.HEALTHY:
+        kv.set(_BY_STATE + bytes((state,)) + key, _PRESENT)
+    message = pb.AccountMarginState(
+        owner=account_id.owner, number=account_id.number, state=state.value, since_height=height
+    )
+    kv.set(_MARGIN_STATE + key, message.SerializeToString(deterministic=True))
+
+
+def iterate_margin_states(ctx: Context) -> Iterator[pb.AccountMarginState]:
+    """All recorded states in key order."""
+    for _, value in ctx.kv(STORE).iterate(_MARGIN_STATE):
+        yield pb.AccountMarginState.FromString(value)
+
+
+def iterate_liquidatable(ctx: Context) -> Iterator[tuple[AccountId, MarginState]]:
+    """Accounts last seen in LIQUIDATE, BACKSTOP or BANKRUPT, the worst state first."""
+    for state in (MarginState.BANKRUPT, MarginState.BACKSTOP, MarginState.LIQUIDATE):
+        prefix = _BY_STATE + bytes((state,))
+        for key, _ in ctx.kv(STORE).iterate(prefix):
+            yield _parse_id(key[2:]), state
+
+
+def iterate_in_state(ctx: Context, state: MarginState) -> Iterator[AccountId]:
+    """Accounts last seen in one state other than HEALTHY, in key order."""
+    for key, _ in ctx.kv(STORE).iterate(_BY_STATE + bytes((state,))):
+        yield _parse_id(key[2:])
+
+
+def iterate_at_risk(ctx: Context, after: AccountId | None) -> Iterator[AccountId]:
+    """Accounts with a position or a debt, in key order, starting after one."""
+    start = _AT_RISK if after is None else _AT_RISK + _id_key(after) + b"\x00"
+    for key, _ in ctx.kv(STORE).iterate_range(start, b"\x03"):
+        yield _parse_id(key[1:])
+
+
+def is_at_risk(ctx: Context, account_id: AccountId) -> bool:
+    """Whether the account has a position or a debt."""
+    return ctx.kv(STORE).has(_AT_RISK + _id_key(account_id))
+
+
+def get_scan_cursor(ctx: Context) -> AccountId | None:
+    """The account that the round-robin refresh of margin states looked at last."""
+    value = ctx.kv(STORE).get(_SCAN_CURSOR)
+    return _parse_id(value) if value else None
+
+
+def set_scan_cursor(ctx: Context, account_id: AccountId | None) -> None:
+    """Remember where the refresh stopped; None starts over."""
+    if account_id is None:
+        ctx.kv(STORE).delete(_SCAN_CURSOR)
+    else:
+        ctx.kv(STORE).set(_SCAN_CURSOR, _id_key(account_id))

@@ -1,0 +1,1 @@
+"""Perpetual markets: order books, fills, funding."""

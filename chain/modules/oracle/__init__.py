@@ -1,0 +1,1 @@
+"""Prices agreed through vote extensions, and their volatility."""

@@ -1,0 +1,122 @@
+"""Haircuts: how much of a lien's value counts (systems rows 2, 3 and 5).
+
+Weights and haircuts are ppm. A haircut is composed in one fixed order, floored after each factor:
+market and size together, latency, security, staleness.
+"""
+
+from dataclasses import dataclass
+from math import isqrt
+
+from chain.units import PPM, WAD, YEAR_S, ceil_div, clamp, floor_div, mul_div_floor, mul_ppm_floor
+
+CONFIDENCE_Z = 3
+"""Standard deviations of price movement that the latency premium covers."""
+SIZE_WEIGHT_NUMERATOR_PPM = 1_100_000
+"""The 1.1 of the size discount 1.1 / (1 + imf·√size)."""
+LIABILITY_SHARE_PPM = 800_000
+"""The 0.8 of the liability weight max(w, 0.8·w + imf·√size)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HaircutFactors:
+    """Everything that turns one lien into counted value: its asset, recognised amount and factors.
+
+    `recognized_amount` (atomic units) is the part below the route's recognition cap; `asset` names the
+    oracle price, `decimals` scales atomic units to whole ones. `market_ppm`, `latency_ppm`,
+    `security_ppm` and `staleness_ppm` are haircuts; `size_weight_ppm` is already a weight
+    (`compute_size_weight_ppm`), PPM when size takes nothing.
+    """
+
+    asset: str
+    decimals: int
+    recognized_amount: int
+    market_ppm: int
+    size_weight_ppm: int
+    latency_ppm: int
+    security_ppm: int
+    staleness_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class LienValue:
+    """One lien valued: V at the price, its composed haircut, and the floored V·(1 − H), in uusd."""
+
+    value_uusd: int
+    haircut_ppm: int
+    counted_uusd: int
+
+
+def compute_latency_premium_ppm(
+    volatility_wad: int, delta_t_s: int, confidence_z: int = CONFIDENCE_Z
+) -> int:
+    """L = ceil(z·σ·√(δt/YEAR)) in ppm, by integer square root (row 3).
+
+    `volatility_wad` is annual; `delta_t_s` is in market seconds. The radicand holds every factor, so
+    that only one rounding happens. Not clamped: composing a haircut clamps each factor.
+    """
+    assert volatility_wad >= 0
+    assert delta_t_s >= 0
+    scaled = confidence_z * volatility_wad * PPM
+    # (z·σ·1e6)²·δt / (YEAR·1e36): the ceiling of a root is the root of the ceiling, or one more.
+    radicand = ceil_div(scaled * scaled * delta_t_s, YEAR_S * WAD * WAD)
+    root = isqrt(radicand)
+    return root if root * root == radicand else root + 1
+
+
+def compute_size_root_wad(amount: int, decimals: int) -> int:
+    """√size in WAD, rounded up; size is `amount` atomic units as whole units."""
+    radicand = ceil_div(amount * WAD * WAD, 10**decimals)
+    root = isqrt(radicand)
+    return root if root * root == radicand else root + 1
+
+
+def compute_size_weight_ppm(
+    imf_wad: int, owner_amount: int, decimals: int, start_amount: int, total_amount: int
+) -> int:
+    """The size weight min(1, 1.1 / (1 + imf·√size))·min(1, start / total), floored to ppm (row 2).
+
+    `owner_amount` is everything the owner has in the asset over all accounts and routes;
+    `total_amount` is what all accounts hold, scaled back once it passes `start_amount` (0: no start).
+    """
+    charge_wad = ceil_div(imf_wad * compute_size_root_wad(owner_amount, decimals), WAD)
+    weight = min(PPM, mul_div_floor(SIZE_WEIGHT_NUMERATOR_PPM, WAD, WAD + charge_wad))
+    if 0 < start_amount < total_amount:
+        weight = mul_div_floor(weight, start_amount, total_amount)
+    return weight
+
+
+def compute_liability_weight_ppm(weight_ppm: int, imf_wad: int, amount: int, decimals: int) -> int:
+    """The weight max(w, 0.8·w + imf·√size) of a liability, rounded up to ppm (row 2)."""
+    charge_wad = imf_wad * compute_size_root_wad(amount, decimals)
+    grown = ceil_div(
+        LIABILITY_SHARE_PPM * weight_ppm * WAD * WAD + charge_wad * PPM * PPM, PPM * WAD * WAD
+    )
+    return max(weight_ppm, grown)
+
+
+def compute_haircut_ppm(
+    market_ppm: int, size_weight_ppm: int, latency_ppm: int, security_ppm: int, staleness_ppm: int
+) -> int:
+    """H = 1 − Π(1 − h_k) in ppm; each h is clamped to [0, 1], the product floored after each factor."""
+    weight = min(PPM - clamp(market_ppm, 0, PPM), clamp(size_weight_ppm, 0, PPM))
+    for haircut in (latency_ppm, security_ppm, staleness_ppm):
+        weight = mul_ppm_floor(weight, PPM - clamp(haircut, 0, PPM))
+    return PPM - weight
+
+
+def compute_asset_value_uusd(amount: int, price_wad: int, decimals: int) -> int:
+    """V = floor(amount·P / 10^decimals) in uusd, `price_wad` USD a whole unit."""
+    return floor_div(amount * price_wad, 10 ** (decimals + 12))
+
+
+def compute_lien_value(factors: HaircutFactors, price_wad: int) -> LienValue:
+    """The lien's V, H and floor(V·(1 − H)) at a price."""
+    value = compute_asset_value_uusd(factors.recognized_amount, price_wad, factors.decimals)
+    haircut = compute_haircut_ppm(
+        factors.market_ppm,
+        factors.size_weight_ppm,
+        factors.latency_ppm,
+        factors.security_ppm,
+        factors.staleness_ppm,
+    )
+    return LienValue(value, haircut, mul_ppm_floor(value, PPM - haircut))
