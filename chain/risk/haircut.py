@@ -39,7 +39,7 @@ class HaircutFactors:
 
 @dataclass(frozen=True, slots=True)
 class LienValue:
-    """One lien valued: V at the price, its composed haircut, and the floored V·(1 − H), in uusd."""
+    """One lien valued: V at the price, its composed haircut, and the floored V·(1 - H), in uusd."""
 
     value_uusd: int
     haircut_ppm: int
@@ -49,7 +49,7 @@ class LienValue:
 def compute_latency_premium_ppm(
     volatility_wad: int, delta_t_s: int, confidence_z: int = CONFIDENCE_Z
 ) -> int:
-    """L = ceil(z·σ·√(δt/YEAR)) in ppm, by integer square root (row 3).
+    """L = ceil(z·sigma·√(δt/YEAR)) in ppm, by integer square root (row 3).
 
     `volatility_wad` is annual; `delta_t_s` is in market seconds. The radicand holds every factor, so
     that only one rounding happens. Not clamped: composing a haircut clamps each factor.
@@ -57,7 +57,7 @@ def compute_latency_premium_ppm(
     assert volatility_wad >= 0
     assert delta_t_s >= 0
     scaled = confidence_z * volatility_wad * PPM
-    # (z·σ·1e6)²·δt / (YEAR·1e36): the ceiling of a root is the root of the ceiling, or one more.
+    # (z·sigma·1e6)²·δt / (YEAR·1e36): the ceiling of a root is the root of the ceiling, or one more.
     radicand = ceil_div(scaled * scaled * delta_t_s, YEAR_S * WAD * WAD)
     root = isqrt(radicand)
     return root if root * root == radicand else root + 1
@@ -97,7 +97,7 @@ def compute_liability_weight_ppm(weight_ppm: int, imf_wad: int, amount: int, dec
 def compute_haircut_ppm(
     market_ppm: int, size_weight_ppm: int, latency_ppm: int, security_ppm: int, staleness_ppm: int
 ) -> int:
-    """H = 1 − Π(1 − h_k) in ppm; each h is clamped to [0, 1], the product floored after each factor."""
+    """H = 1 - Π(1 - h_k) in ppm; each h is clamped to [0, 1], the product floored after each factor."""
     weight = min(PPM - clamp(market_ppm, 0, PPM), clamp(size_weight_ppm, 0, PPM))
     for haircut in (latency_ppm, security_ppm, staleness_ppm):
         weight = mul_ppm_floor(weight, PPM - clamp(haircut, 0, PPM))
@@ -110,7 +110,7 @@ def compute_asset_value_uusd(amount: int, price_wad: int, decimals: int) -> int:
 
 
 def compute_lien_value(factors: HaircutFactors, price_wad: int) -> LienValue:
-    """The lien's V, H and floor(V·(1 − H)) at a price."""
+    """The lien's V, H and floor(V·(1 - H)) at a price."""
     value = compute_asset_value_uusd(factors.recognized_amount, price_wad, factors.decimals)
     haircut = compute_haircut_ppm(
         factors.market_ppm,

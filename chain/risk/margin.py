@@ -64,7 +64,7 @@ class LinearTerms:
     """What the requirement of a linear position needs to know of its market (row 13).
 
     `maintenance_ppm` and `initial_ppm` are mmf and imf, the latter after open-interest scaling;
-    `volatility_wad` is max(σ_measured, σ_floor), annual; `delta_t_s` the horizon in market seconds.
+    `volatility_wad` is max(sigma_measured, sigma_floor), annual; `delta_t_s` the horizon in market seconds.
     """
 
     maintenance_ppm: int
@@ -74,12 +74,12 @@ class LinearTerms:
 
     @property
     def latency_ppm(self) -> int:
-        """L(σ, δt) of the maintenance requirement."""
+        """L(sigma, δt) of the maintenance requirement."""
         return compute_latency_premium_ppm(self.volatility_wad, self.delta_t_s)
 
     @property
     def latency_initial_ppm(self) -> int:
-        """L(1.25·σ, δt) of the initial requirement."""
+        """L(1.25·sigma, δt) of the initial requirement."""
         volatility = ceil_div(
             self.volatility_wad * INITIAL_VOLATILITY_NUMERATOR, INITIAL_VOLATILITY_DENOMINATOR
         )
@@ -93,7 +93,7 @@ def compute_requirement_uusd(value_uusd: int, rate_ppm: int, latency_ppm: int) -
 
 
 def compute_scaled_initial_ppm(base_ppm: int, open_interest: int, lower: int, upper: int) -> int:
-    """base + (1 − base)·(OI − lower)/(upper − lower), clamped to [base, 1] (row 13).
+    """base + (1 - base)·(OI - lower)/(upper - lower), clamped to [base, 1] (row 13).
 
     The ratio is floored to ppm and the margin ceiled. lower = upper switches scaling off.
     """

@@ -1,7 +1,7 @@
 """The accounts store: the only place that knows its keys.
 
 Other modules change accounts through the verbs here, which keep the cash identity
-`bank balance of the module account = Σ cash − Σ cost + Σ funding pools + accrued fees`
+`bank balance of the module account = Σ cash - Σ cost + Σ funding pools + accrued fees`
 and the lien indexes. Amounts are non-negative; a caller validates users' input before.
 """
 

@@ -40,7 +40,7 @@ class AccountStatus(IntEnum):
 class Position:
     """A perpetual position: signed size in quantums and what was paid for it.
 
-    Unrealised PnL = floor(value of size at the mark price) − cost − funding owed since `funding_index_wad`.
+    Unrealised PnL = floor(value of size at the mark price) - cost - funding owed since `funding_index_wad`.
     """
 
     size_quantums: int = 0
