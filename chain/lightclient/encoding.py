@@ -126,7 +126,7 @@ def compute_header_hash(header: Header) -> bytes:
 
 
 def compute_validators_hash(validators: ValidatorSet) -> bytes:
-    """The 32-byte hash of a validator set in its own order; keys and powers enter, priorities not."""
+    """The 32-byte hash of a validator set in its order; keys and powers enter, priorities not."""
     return merkle_root([encode_simple_validator(v) for v in validators.validators])
 
 

@@ -120,7 +120,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """An Ed25519 key with its voting power; its address is the SHA-256 of the key, cut to 20 bytes."""
+    """An Ed25519 key with its voting power; the address is the key's SHA-256, cut to 20 bytes."""
 
     public_key: bytes
     voting_power: int

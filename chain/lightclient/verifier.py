@@ -49,8 +49,8 @@ def verify(
 
     An adjacent header (trusted height + 1) must have the validators the trusted header announced;
     any other must be signed by more than the trust level of the trusted power. Both must be signed
-    by more than 2/3 of their own validators. Equals CometBFT's light.Verify; voting_power says which
-    signatures count. Parameters are validated when a client is created (validate_options).
+    by more than 2/3 of their own validators. Equals CometBFT's light.Verify; voting_power says
+    which signatures count. Parameters are validated at client creation (validate_options).
     """
     header = untrusted.signed_header.header
     try:
