@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -252,7 +252,7 @@ class AbciServer:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Stop accepting, let the calls under way finish and answer, close everything."""
-        self._stopping.set()
+        self._end_accepting()
         deadline = time.monotonic() + timeout_s
         with self._connections_lock:
             connections = list(self._connections.values())
@@ -278,6 +278,8 @@ class AbciServer:
                     absent_since = self._warn_when_absent(absent_since)
                     continue
                 except OSError as error:
+                    if self._stopping.is_set():
+                        break
                     self._log.warning("accept failed", error=str(error))
                     self._stopping.wait(_ACCEPT_POLL_S)
                     continue
@@ -307,6 +309,12 @@ class AbciServer:
             required=f"v{REQUIRED_COMETBFT}.x",
         )
         return float("inf")
+
+    def _end_accepting(self) -> None:
+        self._stopping.set()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # Wakes accept at once where it can.
 
     def _adopt(self, connection: socket.socket) -> None:
         connection.settimeout(None)
@@ -388,9 +396,8 @@ class AbciServer:
         if call == "echo":
             return encode_response("echo", abci.ResponseEcho(message=request.echo.message))
         body = getattr(request, call)
-        start_ns = time.monotonic_ns() if self._call_log is not None else 0
         try:
-            response = self._call(call, body)
+            response, start_ns = self._call(call, body)
             answer = encode_response(call, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is judged by the call
             return self._fail(call, error)
@@ -398,21 +405,23 @@ class AbciServer:
             self._call_log.record(call, number, start_ns, body, response)
         return answer
 
-    def _call(self, call: str, request: Message) -> Message:
-        """Run one application call under its locks."""
+    def _call(self, call: str, request: Message) -> tuple[Message, int]:
+        """Run one application call under its locks; (response, monotonic ns when it got them)."""
         handle: Callable[[Message], Message] = getattr(self._application, call)
+        if isinstance(request, abci.RequestInfo):
+            validate_versions(request)
+        with self._get_lock(call):
+            start_ns = time.monotonic_ns()
+            return handle(request), start_ns
+
+    def _get_lock(self, call: str) -> AbstractContextManager[object]:
         if call in _MEMPOOL_CALLS:
-            if isinstance(request, abci.RequestInfo):
-                validate_versions(request)
-            with self.locks.mempool:
-                return handle(request)
+            return self.locks.mempool
         if call in _CONSENSUS_CALLS:
-            with self.locks.consensus:
-                return handle(request)
+            return self.locks.consensus
         if call in _EXCLUSIVE_CALLS:
-            with self.locks.both():
-                return handle(request)
-        return handle(request)
+            return self.locks.both()
+        return nullcontext()
 
     def _fail(self, call: str, error: Exception) -> bytes:
         """The answer to a call that raised: the internal error, or the exception that halts the
@@ -430,7 +439,7 @@ class AbciServer:
             halt.__cause__ = error
             self._log.error("node halts", call=call, exc_info=error)
         self._halt = self._halt or halt
-        self._stopping.set()
+        self._end_accepting()
         return encode_response("exception", abci.ResponseException(error=str(halt)))
 
 
