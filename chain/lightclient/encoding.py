@@ -18,7 +18,7 @@ from chain.lightclient.types import (
     Validator,
     ValidatorSet,
 )
-from chain.merkle.simple import merkle_root
+from chain.merkle.simple import compute_root
 from chain.units import NANOSECONDS
 
 VOTE_TYPE_PREVOTE: Final = 1
@@ -105,7 +105,7 @@ def encode_commit_sig(sig: CommitSig) -> bytes:
 
 def compute_header_hash(header: Header) -> bytes:
     """The 32-byte block hash: the Merkle root of the fourteen header fields."""
-    return merkle_root(
+    return compute_root(
         [
             varint_field(1, header.version_block) + varint_field(2, header.version_app),
             bytes_field(1, header.chain_id.encode()),
@@ -127,12 +127,12 @@ def compute_header_hash(header: Header) -> bytes:
 
 def compute_validators_hash(validators: ValidatorSet) -> bytes:
     """The 32-byte hash of a validator set in its order; keys and powers enter, priorities not."""
-    return merkle_root([encode_simple_validator(v) for v in validators.validators])
+    return compute_root([encode_simple_validator(v) for v in validators.validators])
 
 
 def compute_commit_hash(commit: Commit) -> bytes:
     """The 32-byte hash the next header holds as last_commit_hash."""
-    return merkle_root([encode_commit_sig(sig) for sig in commit.signatures])
+    return compute_root([encode_commit_sig(sig) for sig in commit.signatures])
 
 
 def compute_consensus_params_hash(block_bytes_max: int, block_gas_max: int) -> bytes:

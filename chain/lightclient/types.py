@@ -20,7 +20,7 @@ from chain.lightclient.errors import (
 from chain.units import NANOSECONDS
 
 BLOCK_PROTOCOL: Final = 11
-"""The block version every header must carry."""
+"""The block version of CometBFT v0.34 to v1."""
 HASH_BYTES: Final = 32
 ADDRESS_BYTES: Final = 20
 PUBLIC_KEY_BYTES: Final = 32
@@ -190,11 +190,15 @@ TWO_THIRDS: Final = TrustLevel(2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A client's parameters: trust level, trusting period and the clock drift allowed, in ns."""
+    """A client's parameters: trust level, trusting period and the clock drift allowed, in ns.
+
+    `block_protocol` is the block version that every header of the followed chain must carry.
+    """
 
     trust_level: TrustLevel
     trusting_period_ns: int
     clock_drift_ns: int
+    block_protocol: int = BLOCK_PROTOCOL
 
 
 def validate_trust_level(trust_level: TrustLevel) -> None:
@@ -229,13 +233,13 @@ def _validate_hash(name: str, value: bytes) -> None:
         raise InvalidHeader(f"{name} has {len(value)} bytes, must have {HASH_BYTES} or none")
 
 
-def validate_header(header: Header) -> None:
+def validate_header(header: Header, block_protocol: int = BLOCK_PROTOCOL) -> None:
     """Refuse a header with a field out of its bounds; raises InvalidHeader.
 
     The rules of CometBFT's Header.ValidateBasic, and integers within their wire types.
     """
-    if header.version_block != BLOCK_PROTOCOL:
-        raise InvalidHeader(f"block protocol {header.version_block} must be {BLOCK_PROTOCOL}")
+    if header.version_block != block_protocol:
+        raise InvalidHeader(f"block protocol {header.version_block} must be {block_protocol}")
     if not 0 <= header.version_app <= UINT64_MAX:
         raise InvalidHeader(f"app version {header.version_app} must lie within [0, 2^64)")
     try:
