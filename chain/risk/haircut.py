@@ -21,8 +21,8 @@ LIABILITY_SHARE_PPM = 800_000
 class HaircutFactors:
     """Everything that turns one lien into counted value: its asset, recognised amount and factors.
 
-    `recognized_amount` (atomic units) is the part below the route's recognition cap; `asset` names the
-    oracle price, `decimals` scales atomic units to whole ones. `market_ppm`, `latency_ppm`,
+    `recognized_amount` (atomic units) is the part below the route's recognition cap; `asset` names
+    the oracle price, `decimals` scales atomic units to whole ones. `market_ppm`, `latency_ppm`,
     `security_ppm` and `staleness_ppm` are haircuts; `size_weight_ppm` is already a weight
     (`compute_size_weight_ppm`), PPM when size takes nothing.
     """
@@ -51,13 +51,14 @@ def compute_latency_premium_ppm(
 ) -> int:
     """L = ceil(z·sigma·√(δt/YEAR)) in ppm, by integer square root (row 3).
 
-    `volatility_wad` is annual; `delta_t_s` is in market seconds. The radicand holds every factor, so
-    that only one rounding happens. Not clamped: composing a haircut clamps each factor.
+    `volatility_wad` is annual; `delta_t_s` is in market seconds. The radicand holds every factor,
+    so that only one rounding happens. Not clamped: composing a haircut clamps each factor.
     """
     assert volatility_wad >= 0
     assert delta_t_s >= 0
     scaled = confidence_z * volatility_wad * PPM
-    # (z·sigma·1e6)²·δt / (YEAR·1e36): the ceiling of a root is the root of the ceiling, or one more.
+    # (z·sigma·1e6)²·δt / (YEAR·1e36): the ceiling of a root is the root of the ceiling, or one
+    # more.
     radicand = ceil_div(scaled * scaled * delta_t_s, YEAR_S * WAD * WAD)
     root = isqrt(radicand)
     return root if root * root == radicand else root + 1
@@ -76,7 +77,8 @@ def compute_size_weight_ppm(
     """The size weight min(1, 1.1 / (1 + imf·√size))·min(1, start / total), floored to ppm (row 2).
 
     `owner_amount` is everything the owner has in the asset over all accounts and routes;
-    `total_amount` is what all accounts hold, scaled back once it passes `start_amount` (0: no start).
+    `total_amount` is what all accounts hold, scaled back once it passes `start_amount` (0: no
+    start).
     """
     charge_wad = ceil_div(imf_wad * compute_size_root_wad(owner_amount, decimals), WAD)
     weight = min(PPM, mul_div_floor(SIZE_WEIGHT_NUMERATOR_PPM, WAD, WAD + charge_wad))
@@ -97,7 +99,9 @@ def compute_liability_weight_ppm(weight_ppm: int, imf_wad: int, amount: int, dec
 def compute_haircut_ppm(
     market_ppm: int, size_weight_ppm: int, latency_ppm: int, security_ppm: int, staleness_ppm: int
 ) -> int:
-    """H = 1 - Π(1 - h_k) in ppm; each h is clamped to [0, 1], the product floored after each factor."""
+    """H = 1 - Π(1 - h_k) in ppm; each h is clamped to [0, 1], the product floored after each
+    factor.
+    """
     weight = min(PPM - clamp(market_ppm, 0, PPM), clamp(size_weight_ppm, 0, PPM))
     for haircut in (latency_ppm, security_ppm, staleness_ppm):
         weight = mul_ppm_floor(weight, PPM - clamp(haircut, 0, PPM))

@@ -1,6 +1,8 @@
-"""Equity, requirements and the Global Margin Ratio under standard margin (systems rows 1, 6, 9, 13).
+"""Equity, requirements and the Global Margin Ratio under standard margin (systems rows 1, 6, 9,
+13).
 
-All money is uusd. Credit rounds down, requirements round up, states are decided by cross-multiplication.
+All money is uusd. Credit rounds down, requirements round up, states are decided by
+cross-multiplication.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,9 @@ INITIAL_VOLATILITY_DENOMINATOR = 4
 
 
 class MarginState(IntEnum):
-    """Where an account's GMR = E / MMR stands; larger is worse. Numbers are those of the protobuf enum."""
+    """Where an account's GMR = E / MMR stands; larger is worse. Numbers are those of the protobuf
+    enum.
+    """
 
     HEALTHY = 1
     """GMR at least 1.25."""
@@ -42,7 +46,9 @@ _THRESHOLDS = (
 
 
 def compute_margin_state(equity_uusd: int, maintenance_uusd: int) -> MarginState:
-    """The state of an account; a requirement of zero is healthy exactly when equity is not negative."""
+    """The state of an account; a requirement of zero is healthy exactly when equity is not
+    negative.
+    """
     assert maintenance_uusd >= 0
     if equity_uusd < 0:
         return MarginState.BANKRUPT
@@ -53,7 +59,7 @@ def compute_margin_state(equity_uusd: int, maintenance_uusd: int) -> MarginState
 
 
 def compute_gmr_ppm(equity_uusd: int, maintenance_uusd: int) -> int | None:
-    """floor(E / MMR) in ppm for display, None when the requirement is zero; never decides a state."""
+    """floor(E / MMR) in ppm, for display only; None when the requirement is zero."""
     if maintenance_uusd == 0:
         return None
     return mul_div_floor(equity_uusd, PPM, maintenance_uusd)
@@ -64,7 +70,8 @@ class LinearTerms:
     """What the requirement of a linear position needs to know of its market (row 13).
 
     `maintenance_ppm` and `initial_ppm` are mmf and imf, the latter after open-interest scaling;
-    `volatility_wad` is max(sigma_measured, sigma_floor), annual; `delta_t_s` the horizon in market seconds.
+    `volatility_wad` is max(sigma_measured, sigma_floor), annual; `delta_t_s` the horizon in market
+    seconds.
     """
 
     maintenance_ppm: int
@@ -93,7 +100,7 @@ def compute_requirement_uusd(value_uusd: int, rate_ppm: int, latency_ppm: int) -
 
 
 def compute_scaled_initial_ppm(base_ppm: int, open_interest: int, lower: int, upper: int) -> int:
-    """base + (1 - base)·(OI - lower)/(upper - lower), clamped to [base, 1] (row 13).
+    """The rate base + (1 - base)·(OI - lower)/(upper - lower), clamped to [base, 1] (row 13).
 
     The ratio is floored to ppm and the margin ceiled. lower = upper switches scaling off.
     """
@@ -107,8 +114,8 @@ def compute_scaled_initial_ppm(base_ppm: int, open_interest: int, lower: int, up
 class OrderRisk:
     """One resting order against the mark: signed size in quantums and what it pays or receives.
 
-    `notional_uusd` is size·price (positive), `value_uusd` floor for a buy and ceil for a sell of the size
-    at the mark, `fee_uusd` the fee if all of it fills.
+    `notional_uusd` is size·price (positive), `value_uusd` floor for a buy and ceil for a sell of
+    the size at the mark, `fee_uusd` the fee if all of it fills.
     """
 
     size_quantums: int
@@ -132,8 +139,8 @@ class OpenOrderRisk:
 def compute_open_order_risk(size_quantums: int, orders: Sequence[OrderRisk]) -> OpenOrderRisk:
     """An upper bound over every subset of orders that may fill.
 
-    The requirement grows with |size|, which is largest with all buys or all sells filled; each order's
-    loss counts alone, so that a good order never pays for a bad one.
+    The requirement grows with |size|, which is largest with all buys or all sells filled; each
+    order's loss counts alone, so that a good order never pays for a bad one.
     """
     if not orders:
         return OpenOrderRisk(abs(size_quantums), 0)
@@ -158,11 +165,15 @@ def compute_initial_profit_uusd(unrealised_uusd: int, profit_ppm: int) -> int:
 
 
 def compute_shortfall_uusd(equity_uusd: int, requirement_uusd: int, ratio: tuple[int, int]) -> int:
-    """The least addition to equity that lifts E / requirement to numerator / denominator; 0 when there."""
+    """The least addition to equity that lifts E / requirement to numerator / denominator; 0 when
+    there.
+    """
     numerator, denominator = ratio
     return max(0, ceil_div(requirement_uusd * numerator, denominator) - equity_uusd)
 
 
 def compute_position_value_uusd(size_quantums: int, price_wad: int, quantum_decimals: int) -> int:
-    """floor(size·P) in uusd, signed; floored toward minus infinity, so never in the holder's favour."""
+    """floor(size·P) in uusd, signed; floored toward minus infinity, so never in the holder's
+    favour.
+    """
     return floor_div(size_quantums * price_wad, 10 ** (quantum_decimals + 12))

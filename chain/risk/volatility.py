@@ -46,6 +46,7 @@ def compute_garch_variance_wad(
     variance_wad: int,
     log_return: int,
     delta_t_s: int,
+    *,
     omega_wad: int,
     alpha_ppm: int,
     beta_ppm: int,

@@ -41,7 +41,9 @@ def test_still_prices_only_decay(variance, delta_t):
 def test_garch_is_linear_in_its_terms():
     log_return = compute_log_return(100 * WAD, 95 * WAD, PPM)
     square = compute_ewma_variance_wad(0, log_return, 3_600, 0)
-    forecast = compute_garch_variance_wad(VARIANCE, log_return, 3_600, 10**16, 100_000, 850_000)
+    forecast = compute_garch_variance_wad(
+        VARIANCE, log_return, 3_600, omega_wad=10**16, alpha_ppm=100_000, beta_ppm=850_000
+    )
     assert abs(forecast - (10**16 + square // 10 + VARIANCE * 85 // 100)) <= 1
 
 

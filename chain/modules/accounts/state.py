@@ -308,12 +308,13 @@ def credit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int)
 
 
 def debit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int) -> None:
-    """Take from a lien and its totals; raises AccountNotFound, InsufficientLien. Checks no margin."""
+    """Take from a lien and its totals; raises AccountNotFound, InsufficientLien; no margin check."""
     account = require_account(ctx, account_id)
     held = account.liens.get(lien, 0)
     if amount > held:
         raise InsufficientLien(
-            f"lien of {lien.denom} on {lien.chain_id} over {lien.route_id} is {held}, below {amount}"
+            f"lien of {lien.denom} on {lien.chain_id} over {lien.route_id} is {held}, "
+            f"below {amount}"
         )
     if held == amount:
         del account.liens[lien]
@@ -351,7 +352,7 @@ def get_route_lien_total(ctx: Context, route_id: str, chain_id: str, denom: str)
 
 
 def get_margin_state(ctx: Context, account_id: AccountId) -> tuple[MarginState, int]:
-    """The state the block hook last saw and the height since when; (HEALTHY, 0) when never at risk."""
+    """The state last seen by the block hook and the height since when; at first (HEALTHY, 0)."""
     value = ctx.kv(STORE).get(_MARGIN_STATE + _id_key(account_id))
     if value is None:
         return MarginState.HEALTHY, 0

@@ -20,7 +20,9 @@ class AccountId(NamedTuple):
 
 
 class LienKey(NamedTuple):
-    """Which collateral: its chain and denom there, the vault that holds it, the route that proves it."""
+    """Which collateral: its chain and denom there, the vault that holds it, the route that proves
+    it.
+    """
 
     chain_id: str
     denom: str
@@ -40,7 +42,8 @@ class AccountStatus(IntEnum):
 class Position:
     """A perpetual position: signed size in quantums and what was paid for it.
 
-    Unrealised PnL = floor(value of size at the mark price) - cost - funding owed since `funding_index_wad`.
+    Unrealised PnL = floor(value of size at the mark price) - cost - funding owed since
+    `funding_index_wad`.
     """
 
     size_quantums: int = 0

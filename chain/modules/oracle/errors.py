@@ -1,0 +1,35 @@
+"""Refusals of the oracle."""
+
+from chain.errors import ChainError
+
+
+class UnknownAsset(ChainError):
+    """An asset that the oracle does not price."""
+
+    codespace = "oracle"
+    code = 2
+    summary = "unknown asset"
+
+
+class PriceNotUsable(ChainError):
+    """The price does not allow the action: absent, stale, disputed or still moving."""
+
+    codespace = "oracle"
+    code = 3
+    summary = "price not usable"
+
+
+class InvalidOracleParams(ChainError):
+    """Parameters out of their bounds."""
+
+    codespace = "oracle"
+    code = 4
+    summary = "invalid oracle parameters"
+
+
+class Unauthorized(ChainError):
+    """The signer is not the authority."""
+
+    codespace = "oracle"
+    code = 5
+    summary = "unauthorized"

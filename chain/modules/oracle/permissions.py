@@ -1,0 +1,63 @@
+"""What a price allows: a stale, disputed or still moving price may reduce risk, never add it (row
+45).
+
+| action | price | age at most | confidence | step bound |
+|---|---|---|---|---|
+| open risk, withdraw | needed | risk_age_s_max | at least the minimum | must not bind |
+| liquidate | needed | liquidation_age_s_max | any | may bind (the raw median is used) |
+| reduce | needed | any | any | may bind |
+"""
+
+from chain.modules.oracle.errors import PriceNotUsable, UnknownAsset
+from chain.modules.oracle.state import get_price, get_rules
+from chain.modules.oracle.types import Action, OracleRules, Price
+from chain.runtime.context import Context
+from chain.units import NANOSECONDS, floor_div
+
+
+def find_refusal(
+    rules: OracleRules, asset: str, price: Price | None, action: Action, now_ns: int
+) -> str:
+    """Why the price does not allow the action; empty when it does."""
+    if price is None:
+        return f"{asset} has no price yet; wait until the validators agree on one"
+    if action is Action.REDUCE:
+        return ""
+    age_s = floor_div(now_ns - price.time_ns, NANOSECONDS)
+    limit_s = rules.liquidation_age_s_max if action is Action.LIQUIDATE else rules.risk_age_s_max
+    if now_ns - price.time_ns > limit_s * NANOSECONDS:
+        return (
+            f"the price of {asset} is {age_s} s old and {action.value} needs at most {limit_s} s; "
+            f"wait for a new price or reduce risk"
+        )
+    return "" if action is Action.LIQUIDATE else _find_quality_refusal(rules, price, action)
+
+
+def _find_quality_refusal(rules: OracleRules, price: Price, action: Action) -> str:
+    asset = price.asset
+    asset_rules = rules.get_asset(asset)
+    if asset_rules is None:
+        return f"{asset} is no longer priced; only reducing risk is allowed"
+    if price.confidence_ppm < asset_rules.confidence_ppm_min:
+        return (
+            f"sources of {asset} agree to {price.confidence_ppm} ppm and {action.value} needs "
+            f"{asset_rules.confidence_ppm_min}; wait until they agree"
+        )
+    if price.step_bound_active:
+        return (
+            f"the price of {asset} is still moving by bounded steps from {price.price_wad} to "
+            f"{price.raw_median_wad}; wait for it to arrive or reduce risk"
+        )
+    return ""
+
+
+def require_price(ctx: Context, asset: str, action: Action) -> Price:
+    """The price when it allows the action; raises UnknownAsset or PriceNotUsable, saying why."""
+    rules = get_rules(ctx)
+    price = get_price(ctx, asset)
+    if price is None and rules.get_asset(asset) is None:
+        raise UnknownAsset(f"the oracle does not price {asset!r}; query margin.oracle.v1 Prices")
+    refusal = find_refusal(rules, asset, price, action, ctx.time_ns)
+    if refusal or price is None:
+        raise PriceNotUsable(refusal, asset=asset, action=action.value)
+    return price

@@ -1,0 +1,114 @@
+"""Prices and their rules as other modules see them, and the feed that a node is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+PRICE_LIMIT: Final = 1 << 128
+"""Every price (WAD) is above zero and below it."""
+EXTENSION_BYTES_MAX: Final = 16_384
+"""Largest vote extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePrice:
+    """What one source says of one asset: USD of a whole unit in WAD, and when it said so."""
+
+    asset: str
+    source: str
+    price_wad: int
+    time_ns: int
+
+
+class PriceSource(Protocol):
+    """A node's own local feed, given to it by its shell."""
+
+    def read(self) -> Sequence[SourcePrice]:
+        """The latest price of each (asset, source), at once and without waiting for anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One validator's vote for one asset: median of its sources, their number and agreement."""
+
+    asset: str
+    price_wad: int
+    source_count: int
+    confidence_ppm: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The agreed price of an asset: USD of a whole unit, WAD.
+
+    `price_wad` moves by at most the step bound a block; while it has not reached `raw_median_wad`,
+    `step_bound_active` is set. `time_ns` is the feed's time, never later than the block's.
+    """
+
+    asset: str
+    price_wad: int
+    raw_median_wad: int
+    time_ns: int
+    height: int
+    confidence_ppm: int
+    source_count: int
+    step_bound_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRules:
+    """One asset's parameters, parsed; the protobuf AssetParams tells what each means."""
+
+    asset: str
+    sources_min: int
+    step_ppm_max: int
+    outlier_ppm: int
+    confidence_ppm_min: int
+    volatility_initial_wad: int
+    volatility_max_wad: int
+
+
+@dataclass(frozen=True, slots=True)
+class OracleRules:
+    """The module's parameters, parsed; the protobuf Params tells what each means."""
+
+    assets: tuple[AssetRules, ...]
+    market_time_scale: int
+    source_age_s_max: int
+    risk_age_s_max: int
+    liquidation_age_s_max: int
+    volatility_interval_s: int
+    lambda_ppm: int
+    return_ppm_max: int
+    garch_omega_wad: int
+    garch_alpha_ppm: int
+    garch_beta_ppm: int
+
+    def get_asset(self, asset: str) -> AssetRules | None:
+        """The asset's rules, or None when it is not priced."""
+        return next((rules for rules in self.assets if rules.asset == asset), None)
+
+
+@dataclass(frozen=True, slots=True)
+class VolatilityRecord:
+    """The measured variance of an asset: as of the last sample, and with the move since then."""
+
+    base_ewma_variance_wad: int
+    base_garch_variance_wad: int
+    ewma_variance_wad: int
+    garch_variance_wad: int
+    volatility_wad: int
+    sample_price_wad: int
+    sample_time_ns: int
+
+
+class Action(Enum):
+    """What somebody wants to do on the strength of a price."""
+
+    OPEN_RISK = "open_risk"
+    REDUCE = "reduce"
+    WITHDRAW = "withdraw"
+    LIQUIDATE = "liquidate"
