@@ -1,4 +1,4 @@
-"""Header verification against CometBFT's own verdicts: model-based traces, bisections, edge cases."""
+"""Header verification against CometBFT's verdicts: model-based traces, bisections, edges."""
 
 import json
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def _name(verdict: Verdict) -> str:
 def _judge_step(
     trusted: TrustedState, step: dict[str, Any], options: Options, *, normalise: bool
 ) -> Verdict | Exception:
-    """The verdict, or what the reading of the block raised: a block that cannot be read is invalid."""
+    """The verdict, or what reading the block raised: a block that cannot be read is invalid."""
     try:
         block = step["block"]
         untrusted = UntrustedBlock(
