@@ -1,0 +1,288 @@
+"""The gRPC server of a node: every query of the application, generically, and the tx service.
+
+Methods are found by path and move bytes, so a new module needs no line here. Queries share the
+interpreter with consensus, hence the limits: few threads, a bound on calls under way and on message
+sizes, and calls whose deadline has passed are dropped unstarted.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from grpc_reflection.v1alpha import reflection
+
+from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2
+from chain._pb.cosmos.base.tendermint.v1beta1 import query_pb2 as comet_pb2
+from chain._pb.cosmos.tx.v1beta1 import service_pb2, tx_pb2
+from chain._pb.tendermint.abci import types_pb2 as abci
+from chain.client.blocking import LoopThread
+from chain.client.comet import CometClient
+from chain.client.errors import NodeUnavailable
+from chain.client.errors import NotFound as NotCommitted
+from chain.client.grpc_channel import HEIGHT_HEADER
+from chain.client.registry import load_files
+from chain.errors import INTERNAL_TEXT, ChainError
+from chain.node.comet_services import COMET_ROUTES
+from chain.node.metrics import NodeMetrics
+from chain.runtime.commit_store import HeightNotAvailable
+from chain.runtime.errors import InvalidHeight, NotFound, UnknownRequest
+
+_HEIGHT = re.compile(r"[0-9]{1,18}")
+_PATH = re.compile(r"/[A-Za-z0-9_.]{1,200}/[A-Za-z0-9_]{1,100}")
+SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
+ABCI_QUERY_PATH: Final = "/cosmos.base.tendermint.v1beta1.Service/ABCIQuery"
+
+
+class QueryApplication(Protocol):
+    """What the server asks of the application."""
+
+    def run_query(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
+        """The encoded response of a query method, and the height of the state it read."""
+        ...
+
+    def simulate(self, tx: bytes) -> tuple[abci_pb2.GasInfo, abci_pb2.Result]:
+        """What a transaction would do now."""
+        ...
+
+    def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
+        """An ABCI query."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcLimits:
+    """Bounds that keep queries from starving consensus."""
+
+    workers: int = 4
+    concurrent_calls_max: int = 64
+    request_bytes_max: int = 2 << 20
+    response_bytes_max: int = 32 << 20
+    call_s_max: float = 10.0
+
+
+class _Failure(Exception):
+    """How a call ends without a response."""
+
+    def __init__(self, status: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class GrpcServer:
+    """Serves one application on one address; start() binds, stop() drains and ends.
+
+    >>> server = GrpcServer(application, "127.0.0.1:9090", rpc_url="http://127.0.0.1:26657")
+    >>> server.start()
+    >>> server.stop()
+    """
+
+    def __init__(
+        self,
+        application: QueryApplication,
+        address: str,
+        *,
+        rpc_url: str,
+        metrics: NodeMetrics | None = None,
+        limits: GrpcLimits | None = None,
+    ) -> None:
+        self.limits = limits or GrpcLimits()
+        self._application = application
+        self._address = address
+        self._metrics = metrics
+        self._log = structlog.get_logger("grpc")
+        self._loop = LoopThread("grpc-rpc")
+        self._rpc = CometClient(rpc_url, timeout_s=self.limits.call_s_max)
+        self._server = grpc.server(
+            ThreadPoolExecutor(self.limits.workers, thread_name_prefix="grpc"),
+            handlers=[_MethodRouter(self)],
+            maximum_concurrent_rpcs=self.limits.concurrent_calls_max,
+            options=[
+                ("grpc.max_receive_message_length", self.limits.request_bytes_max),
+                ("grpc.max_send_message_length", self.limits.response_bytes_max),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._port = 0
+        self._stopped = threading.Event()
+
+    @property
+    def port(self) -> int:
+        """The port in use; a port 0 in the address is replaced by one the system chose."""
+        return self._port
+
+    def start(self) -> None:
+        """Bind and serve in background threads; raises RuntimeError when the port is taken."""
+        reflection.enable_server_reflection(
+            [*list_services(), reflection.SERVICE_NAME], self._server
+        )
+        self._port = self._server.add_insecure_port(self._address)
+        self._server.start()
+        self._log.info("gRPC listening", address=self._address, port=self._port)
+
+    def stop(self, grace_s: float = 2.0) -> None:
+        """Refuse new calls, let those under way end within the grace, then close."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self._server.stop(grace_s).wait(grace_s + 1)
+        self._loop.run(self._rpc.aclose())
+        self._loop.close()
+
+    def answer(self, path: str, data: bytes, context: grpc.ServicerContext) -> bytes:
+        """The response bytes of one call; ends the call with a status when there is none."""
+        start = time.perf_counter()
+        if self._metrics:
+            self._metrics.queries_in_progress.inc()
+        status = grpc.StatusCode.OK
+        try:
+            return self._answer(path, data, context)
+        except _Failure as failure:
+            status, text = failure.status, failure.text
+        except Exception:
+            self._log.exception("bug in a query", path=path)
+            if self._metrics:
+                self._metrics.bugs.labels("grpc").inc()
+            status, text = grpc.StatusCode.INTERNAL, INTERNAL_TEXT
+        finally:
+            if self._metrics:
+                self._metrics.queries_in_progress.dec()
+                self._metrics.query_seconds.labels(path, status.name).observe(
+                    time.perf_counter() - start
+                )
+        context.abort(status, text)
+        raise AssertionError("abort raises")
+
+    def _answer(self, path: str, data: bytes, context: grpc.ServicerContext) -> bytes:
+        remaining_s = context.time_remaining()
+        if remaining_s is not None and remaining_s <= 0:
+            raise _Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed in the queue")
+        height = _read_height(context)
+        try:
+            if path in COMET_ROUTES:
+                return self._ask_comet(path, data)
+            if path == SIMULATE_PATH:
+                return self._simulate(data)
+            if path == ABCI_QUERY_PATH:
+                return self._abci_query(data)
+            response, answered = self._application.run_query(path, data, height)
+        except (ChainError, DecodeError) as error:
+            raise _Failure(*_translate(error)) from error
+        context.send_initial_metadata(((HEIGHT_HEADER, str(answered)),))
+        return response
+
+    def _ask_comet(self, path: str, data: bytes) -> bytes:
+        route = COMET_ROUTES[path]
+        request = route.request.FromString(data)
+        handler: Callable[[CometClient, Any], Any] = route.handler
+        try:
+            response = self._loop.run(handler(self._rpc, request), self.limits.call_s_max)
+        except TimeoutError as error:
+            raise _Failure(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"CometBFT did not answer within {self.limits.call_s_max:g} s",
+            ) from error
+        encoded: bytes = response.SerializeToString()
+        return encoded
+
+    def _simulate(self, data: bytes) -> bytes:
+        request = service_pb2.SimulateRequest.FromString(data)
+        tx = request.tx_bytes or _encode_tx(request.tx)
+        try:
+            gas, result = self._application.simulate(tx)
+        except ChainError as error:
+            # Relayers match the text of a refusal and expect the SDK's status for it.
+            raise _Failure(grpc.StatusCode.UNKNOWN, str(error)) from error
+        response = service_pb2.SimulateResponse(gas_info=gas, result=result)
+        return response.SerializeToString()
+
+    def _abci_query(self, data: bytes) -> bytes:
+        request = comet_pb2.ABCIQueryRequest.FromString(data)
+        answer = self._application.query(
+            abci.RequestQuery(
+                data=request.data, path=request.path, height=request.height, prove=request.prove
+            )
+        )
+        response = comet_pb2.ABCIQueryResponse.FromString(answer.SerializeToString())
+        return response.SerializeToString()
+
+
+class _MethodRouter(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Finds the handler of any unary method by its path; bytes go in and out undecoded."""
+
+    def __init__(self, server: GrpcServer) -> None:
+        self._server = server
+        self._paths = frozenset(list_paths())
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler, or None (UNIMPLEMENTED) for a path no service declares."""
+        path = handler_call_details.method
+        if not _PATH.fullmatch(path) or path not in self._paths:
+            return None
+        return grpc.unary_unary_rpc_method_handler(
+            lambda data, context: self._server.answer(path, data, context)
+        )
+
+
+def list_services() -> Sequence[str]:
+    """Full names of all declared services, queries and messages, sorted."""
+    return sorted(
+        service.full_name for file in load_files() for service in file.services_by_name.values()
+    )
+
+
+def list_paths() -> Sequence[str]:
+    """Paths of all declared query methods, sorted; messages go inside transactions."""
+    return sorted(
+        f"/{service.full_name}/{method.name}"
+        for file in load_files()
+        for service in file.services_by_name.values()
+        if service.name != "Msg"
+        for method in service.methods
+    )
+
+
+def _read_height(context: grpc.ServicerContext) -> int:
+    """The height asked for by header; 0 (also when absent) means the latest."""
+    for key, value in context.invocation_metadata():
+        if key == HEIGHT_HEADER:
+            if not _HEIGHT.fullmatch(value):
+                raise _Failure(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"{HEIGHT_HEADER} {value[:40]!r} must be a height, 0 for the latest",
+                )
+            return int(value)
+    return 0
+
+
+def _translate(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """The gRPC status of a refusal, as the Cosmos SDK would choose it."""
+    if isinstance(error, DecodeError):
+        return grpc.StatusCode.INVALID_ARGUMENT, f"the request does not decode: {error}"
+    if isinstance(error, NotFound | NotCommitted):
+        return grpc.StatusCode.NOT_FOUND, str(error)
+    if isinstance(error, HeightNotAvailable | InvalidHeight):
+        return grpc.StatusCode.OUT_OF_RANGE, str(error)
+    if isinstance(error, UnknownRequest):
+        return grpc.StatusCode.UNIMPLEMENTED, str(error)
+    if isinstance(error, NodeUnavailable):
+        return grpc.StatusCode.UNAVAILABLE, str(error)
+    if isinstance(error, ChainError):
+        return grpc.StatusCode.INVALID_ARGUMENT, str(error)
+    raise error
+
+
+def _encode_tx(tx: tx_pb2.Tx) -> bytes:
+    raw = tx_pb2.TxRaw(
+        body_bytes=tx.body.SerializeToString(deterministic=True),
+        auth_info_bytes=tx.auth_info.SerializeToString(deterministic=True),
+        signatures=tx.signatures,
+    )
+    return raw.SerializeToString(deterministic=True)
