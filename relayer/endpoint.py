@@ -1,0 +1,160 @@
+"""One chain as the relayer reaches it: state with proofs, queries and blocks, over its RPC nodes.
+
+Every query travels as an ABCI query, so that one RPC address a node is enough. With several nodes
+the first that answers and is not behind serves; a node that stops answering is left for the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+from google.protobuf.message import Message
+
+from chain._pb.cosmos.ics23.v1 import proofs_pb2
+from chain._pb.ibc.core.commitment.v1 import commitment_pb2
+from chain._pb.tendermint.crypto import proof_pb2
+from chain.client.comet import CometClient
+from chain.client.errors import MalformedAnswer, NodeUnavailable, NotFound, QueryRefused
+from chain.ibc.height import parse_revision
+from relayer.config import ChainSection
+from relayer.plan import Tip
+from relayer.telemetry import Telemetry
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+HEIGHT_LAG_MAX: Final = 5
+"""A node this many blocks behind the best one known is not asked."""
+_NOT_FOUND_MARKS: Final = ("code = NotFound", "not found")
+
+log = structlog.get_logger("relayer.endpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenValue:
+    """A value (None: absent) of the provable store after a block, with its proof.
+
+    `proof_height` is the height of the header whose app hash proves it: the block's plus one.
+    """
+
+    value: bytes | None
+    proof: bytes
+    proof_height: int
+
+
+class Endpoint:
+    """The connections to one chain; close it with aclose()."""
+
+    def __init__(self, section: ChainSection, telemetry: Telemetry) -> None:
+        self.section = section
+        self.chain_id = section.id
+        self.revision = parse_revision(section.id)
+        self.telemetry = telemetry
+        self._clients = [
+            CometClient(address, timeout_s=section.rpc_timeout_s) for address in section.rpc_addrs
+        ]
+        self._current = 0
+        self._best_height = 0
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients:
+            await client.aclose()
+
+    @property
+    def client(self) -> CometClient:
+        """The node in use."""
+        return self._clients[self._current]
+
+    async def ask(self, kind: str, call: Callable[[CometClient], Awaitable[T]]) -> T:
+        """One call on the node in use, moved to the next node when it does not answer.
+
+        Raises NodeUnavailable once every node has failed.
+        """
+        failure: NodeUnavailable | None = None
+        for _ in self._clients:
+            self.telemetry.queries.labels(self.chain_id, kind).inc()
+            try:
+                # A frozen node keeps its socket open: the limit must not depend on the transport.
+                async with asyncio.timeout(self.section.rpc_timeout_s + 1):
+                    return await call(self.client)
+            except (NodeUnavailable, TimeoutError) as error:
+                self.telemetry.query_errors.labels(self.chain_id, kind).inc()
+                failure = (
+                    error
+                    if isinstance(error, NodeUnavailable)
+                    else NodeUnavailable(f"{kind} at {self.client.url}: no answer in time")
+                )
+                self._rotate(str(failure))
+        assert failure is not None
+        raise failure
+
+    def _rotate(self, reason: str) -> None:
+        if len(self._clients) > 1:
+            self._current = (self._current + 1) % len(self._clients)
+            log.warning("endpoint_changed", chain=self.chain_id, to=self.client.url, reason=reason)
+
+    async def latest(self) -> Tip:
+        """The newest block: its height and time. A node that lags far behind is left."""
+        for _ in self._clients:
+            status = await self.ask("status", lambda client: client.status())
+            if status.network != self.chain_id:
+                raise MalformedAnswer(
+                    f"{self.client.url} serves chain {status.network!r}, configured is "
+                    f"{self.chain_id!r}; correct rpc_addrs"
+                )
+            self._best_height = max(self._best_height, status.latest_height)
+            if status.latest_height + HEIGHT_LAG_MAX >= self._best_height:
+                break
+            self._rotate(f"height {status.latest_height} is behind {self._best_height}")
+        self.telemetry.chain_latest_height.labels(self.chain_id).set(status.latest_height)
+        return Tip(self.revision, status.latest_height, status.latest_time_ns)
+
+    async def wait_for_height(self, height: int) -> None:
+        """Return once the block at the height is committed."""
+        while (await self.latest()).height < height:
+            await asyncio.sleep(min(0.2, self.section.poll_interval_ms / 1000))
+
+    async def query_state(self, path: bytes, height: int, *, prove: bool) -> ProvenValue:
+        """A value of the provable store after the block at the height (0: the latest committed).
+
+        Raises QueryRefused when the height is pruned or not there yet.
+        """
+        answer = await self.ask(
+            "store",
+            lambda client: client.abci_query(
+                f"store/{self.section.store_prefix}/key", path, height=height, prove=prove
+            ),
+        )
+        if answer.code:
+            raise QueryRefused(
+                f"{path.decode()} at height {height} of {self.chain_id}: {answer.log}",
+                status=answer.code,
+            )
+        if prove and not answer.proof_ops.ops:
+            raise MalformedAnswer(f"{path.decode()} of {self.chain_id} came without its proof")
+        return ProvenValue(
+            value=answer.value or None,
+            proof=encode_merkle_proof(answer.proof_ops) if prove else b"",
+            proof_height=answer.height + 1,
+        )
+
+    async def query(self, path: str, request: Message, response: type[M], height: int = 0) -> M:
+        """A gRPC query by its method path; raises NotFound and QueryRefused."""
+        answer = await self.ask(
+            path,
+            lambda client: client.abci_query(path, request.SerializeToString(), height=height),
+        )
+        if answer.code:
+            if any(mark in answer.log for mark in _NOT_FOUND_MARKS):
+                raise NotFound(f"{path} of {self.chain_id}: {answer.log}")
+            raise QueryRefused(f"{path} of {self.chain_id}: {answer.log}", status=answer.code)
+        return response.FromString(answer.value)
+
+
+def encode_merkle_proof(operations: proof_pb2.ProofOps) -> bytes:
+    """The ibc.core.commitment.v1.MerkleProof of an ABCI query's proof operations, store first."""
+    proofs = [proofs_pb2.CommitmentProof.FromString(op.data) for op in operations.ops]
+    return commitment_pb2.MerkleProof(proofs=proofs).SerializeToString()
