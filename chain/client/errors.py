@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a node, as registered errors of codespace "client"."""
+"""What can go wrong between a client and a node, as registered errors of codespace "api"."""
 
 from chain.errors import ChainError
 
@@ -6,7 +6,7 @@ from chain.errors import ChainError
 class NodeUnavailable(ChainError):
     """The node did not answer: nothing listens, the connection broke, or the time limit passed."""
 
-    codespace = "client"
+    codespace = "api"
     code = 2
     summary = "node unavailable"
 
@@ -14,7 +14,7 @@ class NodeUnavailable(ChainError):
 class RpcError(ChainError):
     """The node answered a JSON-RPC call with an error; fields: rpc_code, data."""
 
-    codespace = "client"
+    codespace = "api"
     code = 3
     summary = "node refused the call"
 
@@ -22,7 +22,7 @@ class RpcError(ChainError):
 class MalformedAnswer(ChainError):
     """The node's answer does not have the shape its protocol promises."""
 
-    codespace = "client"
+    codespace = "api"
     code = 4
     summary = "malformed answer from the node"
 
@@ -30,7 +30,7 @@ class MalformedAnswer(ChainError):
 class NotFound(ChainError):
     """The thing asked for does not exist (yet): a transaction, account, block or record."""
 
-    codespace = "client"
+    codespace = "api"
     code = 5
     summary = "not found"
 
@@ -40,7 +40,7 @@ class TxRefused(ChainError):
     height (0 when CheckTx refused it), gas_wanted, gas_used.
     """
 
-    codespace = "client"
+    codespace = "api"
     code = 6
     summary = "transaction refused"
 
@@ -48,7 +48,7 @@ class TxRefused(ChainError):
 class WaitTimeout(ChainError):
     """A transaction was accepted into the mempool but no block held it within the time limit."""
 
-    codespace = "client"
+    codespace = "api"
     code = 7
     summary = "transaction not committed in time"
 
@@ -56,7 +56,7 @@ class WaitTimeout(ChainError):
 class QueryRefused(ChainError):
     """A query answered with a gRPC status other than OK and NOT_FOUND; fields: status."""
 
-    codespace = "client"
+    codespace = "api"
     code = 8
     summary = "query refused"
 
@@ -64,7 +64,7 @@ class QueryRefused(ChainError):
 class InvalidKey(ChainError):
     """A mnemonic, private key, address or key name that breaks its rule."""
 
-    codespace = "client"
+    codespace = "api"
     code = 9
     summary = "invalid key"
 
@@ -72,7 +72,7 @@ class InvalidKey(ChainError):
 class KeyringLocked(ChainError):
     """The keyring cannot be opened: wrong passphrase, damaged file or loose file permissions."""
 
-    codespace = "client"
+    codespace = "api"
     code = 10
     summary = "keyring locked"
 
@@ -80,7 +80,7 @@ class KeyringLocked(ChainError):
 class InvalidField(ChainError):
     """A message field given as text or JSON that its type does not take."""
 
-    codespace = "client"
+    codespace = "api"
     code = 11
     summary = "invalid field"
 
@@ -88,6 +88,6 @@ class InvalidField(ChainError):
 class InvalidEndpoint(ChainError):
     """A node address that is not of the form the client takes."""
 
-    codespace = "client"
+    codespace = "api"
     code = 12
     summary = "invalid endpoint"
