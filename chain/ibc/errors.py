@@ -11,22 +11,6 @@ class InvalidIdentifier(ChainError):
     summary = "invalid identifier"
 
 
-class InvalidProof(ChainError):
-    """A commitment proof that does not prove what it is offered for."""
-
-    codespace = "commitment"
-    code = 2
-    summary = "invalid proof"
-
-
-class InvalidPrefix(ChainError):
-    """A commitment prefix that names no store."""
-
-    codespace = "commitment"
-    code = 3
-    summary = "invalid prefix"
-
-
 class InvalidClient(ChainError):
     """A client state that breaks a rule of its type."""
 

@@ -1,0 +1,1 @@
+"""ICS-04: channels between applications and the packets that cross them."""
