@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -257,12 +258,13 @@ def link(
     relayer = open_relayer(config)
     console = Console(stderr=True)
 
+    def report(name: str, line: str) -> None:
+        console.print(f"{name}: {line}", highlight=False)
+
     async def do() -> list[dict[str, Any]]:
         rows = []
         for name in path or [section.name for section in config.paths]:
-            ids = await relayer.link(
-                name, lambda line, name=name: console.print(f"{name}: {line}", highlight=False)
-            )
+            ids = await relayer.link(name, partial(report, name))
             rows.append({"path": name, **ids})
         await relayer.aclose()
         return rows
