@@ -4,10 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from chain.runtime.gas import GasMeter
 from chain.runtime.store import Branch, StoreView
 from chain.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from chain.runtime.router import Router
 
 
 class Mode(Enum):
@@ -32,7 +36,8 @@ class Event:
 class Context:
     """One execution: chain id, block height and time (ns), the branch it writes to, gas, events.
 
-    `header_hash` and `proposer_address` are those of the block being executed (empty in CHECK, QUERY).
+    `proposer_address` is that of the block being executed (empty in CHECK and QUERY). `router` runs
+    messages that stand inside messages (the council's proposals).
     """
 
     chain_id: str
@@ -43,6 +48,7 @@ class Context:
     gas: GasMeter = field(default_factory=GasMeter)
     events: list[Event] = field(default_factory=list)
     proposer_address: bytes = b""
+    router: "Router | None" = None
 
     @property
     def time_s(self) -> int:
@@ -70,6 +76,7 @@ class Context:
             mode=self.mode,
             gas=self.gas,
             proposer_address=self.proposer_address,
+            router=self.router,
         )
         yield child
         child.store.commit()

@@ -20,7 +20,11 @@ QueryHandler = Callable[[Context, Any], Message]
 
 @dataclass(frozen=True, slots=True)
 class MessageRoute:
-    """One Msg: its protobuf type, its handler, and the field that names its signer (an address)."""
+    """One Msg: its protobuf type, its handler, and the field that names its signer (an address).
+
+    The field may be a path through messages ("packet.signer"), also through a repeated one
+    ("inputs.address": every input's address signs).
+    """
 
     request: type[Message]
     handler: Handler
@@ -71,6 +75,9 @@ class Module:
 
     `stores` are the named stores it owns. `genesis` is the protobuf type of its part of app_state
     (parsed strictly: unknown keys are refused); init_genesis gets it decoded, export_genesis returns it.
+    `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an Any
+    of another type is refused before its message is routed. `default_genesis` is what `init` writes
+    and what a genesis without this module's part means (None: the empty message).
     Hooks run in the order in which the chain lists its modules; an exception from a hook is isolated
     by the application (its branch dropped, counted, logged) but a hook isolates its own items.
     """
@@ -79,7 +86,9 @@ class Module:
     stores: tuple[str, ...] = ()
     messages: tuple[MessageRoute, ...] = ()
     queries: tuple[QueryRoute, ...] = ()
+    any_types: tuple[type[Message], ...] = ()
     genesis: type[Message] | None = None
+    default_genesis: Callable[[], Message] | None = None
     init_genesis: Callable[[Context, Any], None] | None = None
     export_genesis: Callable[[Context], Message] | None = None
     begin_block: Callable[[Context], None] | None = None

@@ -1,0 +1,282 @@
+"""What every transaction passes before its messages run: the checks, the fee, the sequences.
+
+The order and the refusals are those of the Cosmos SDK's ante handler; the costly check comes last.
+Everything is written to the context given: the caller drops its branch when a check refuses.
+"""
+
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chain._pb.cosmos.crypto.secp256k1 import keys_pb2
+from chain._pb.cosmos.tx.signing.v1beta1 import signing_pb2
+from chain.runtime.address import compute_account_address, decode_address
+from chain.runtime.codec import compute_type_url
+from chain.runtime.coins import format_coins, parse_coins
+from chain.runtime.context import Context, Mode
+from chain.runtime.definition import Accounts, Fees
+from chain.runtime.errors import (
+    InsufficientFee,
+    InvalidGasLimit,
+    InvalidPubKey,
+    InvalidRequest,
+    MemoTooLarge,
+    NoSignatures,
+    NotSupported,
+    TooManySignatures,
+    TxTimeout,
+    TxTimeoutHeight,
+    Unauthorized,
+    UnknownAddress,
+    UnknownExtensionOptions,
+    WrongSequence,
+)
+from chain.runtime.gas import SIGNATURE_SECP256K1, TX_BYTE
+from chain.runtime.router import Router, get_signers
+from chain.runtime.signatures import is_signature_valid
+from chain.runtime.tx import Transaction, compute_sign_bytes
+from chain.units import NANOSECONDS, Address, ceil_div
+
+GAS_LIMIT_MAX: Final = (1 << 63) - 1
+SECP256K1_TYPE_URL: Final = compute_type_url(keys_pb2.PubKey)
+_DIRECT: Final = signing_pb2.SIGN_MODE_DIRECT
+_UNSPECIFIED: Final = signing_pb2.SIGN_MODE_UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class GasPrice:
+    """A node's minimum gas price: numerator/10^18 of the denom a unit of gas."""
+
+    denom: str
+    price_wad: int
+
+
+@dataclass(slots=True)
+class SignatureCache:
+    """Which transactions' signatures were found good, and against which keys and account numbers.
+
+    A pure function's memory: it spares FinalizeBlock the work CheckTx did and changes no result.
+    """
+
+    capacity: int = 50_000
+    _entries: OrderedDict[bytes, tuple[tuple[bytes, int], ...]] = field(default_factory=OrderedDict)
+
+    def has(self, tx_hash: bytes, signers: tuple[tuple[bytes, int], ...]) -> bool:
+        """Whether these signers' signatures of the transaction were verified."""
+        return self._entries.get(tx_hash) == signers
+
+    def add(self, tx_hash: bytes, signers: tuple[tuple[bytes, int], ...]) -> None:
+        """Remember a success; the oldest is forgotten over capacity."""
+        self._entries[tx_hash] = signers
+        while len(self._entries) > self.capacity:
+            try:
+                self._entries.popitem(last=False)
+            except KeyError:  # Another thread emptied it.
+                break
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who must sign a transaction (in order), who pays, and the route of each message."""
+
+    addresses: tuple[Address, ...]
+    payer: Address
+    fee: tuple[tuple[str, int], ...]
+
+
+def validate_stateless(router: Router, tx: Transaction) -> Signers:
+    """The signers and fee; raises on anything wrong that needs no state to see."""
+    body, auth_info = tx.body, tx.auth_info
+    if body.extension_options:
+        raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
+    if body.non_critical_extension_options:
+        raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
+    if body.unordered:
+        raise NotSupported("unordered transactions are not offered; use the account's sequence")
+    if auth_info.HasField("tip"):
+        raise NotSupported("tips are not offered; leave the tip out")
+    if not tx.messages:
+        raise InvalidRequest("must contain at least one message")
+    fee = auth_info.fee
+    if fee.gas_limit > GAS_LIMIT_MAX:
+        raise InvalidGasLimit(f"gas limit {fee.gas_limit} is above {GAS_LIMIT_MAX}")
+    if fee.granter:
+        raise NotSupported("fee grants are not offered; leave the fee granter out")
+    addresses: dict[str, None] = {}
+    for packed, message in zip(body.messages, tx.messages, strict=True):
+        route = router.get_route(packed.type_url)
+        for address in get_signers(route, message):
+            decode_address(address, route.signer_field)
+            addresses[address] = None
+    if not addresses:
+        raise InvalidRequest("the messages name no signer")
+    if fee.payer:
+        decode_address(fee.payer, "fee payer")
+        addresses[fee.payer] = None
+    signers = tuple(Address(address) for address in addresses)
+    if not tx.signatures:
+        raise NoSignatures("sign the transaction")
+    infos = len(auth_info.signer_infos)
+    if len(tx.signatures) != len(signers) or infos != len(signers):
+        raise Unauthorized(
+            f"wrong number of signers; expected {len(signers)}, got {len(tx.signatures)} signatures "
+            f"and {infos} signer infos"
+        )
+    return Signers(signers, Address(fee.payer) or signers[0], tuple(parse_coins(fee.amount, "fee")))
+
+
+class Ante:
+    """The checks, bound to a chain's router and keepers of accounts and fees."""
+
+    def __init__(
+        self,
+        router: Router,
+        accounts: Accounts,
+        fees: Fees,
+        cache: SignatureCache,
+        minimum_gas_prices: Sequence[GasPrice] = (),
+    ) -> None:
+        self._router = router
+        self._accounts = accounts
+        self._fees = fees
+        self._cache = cache
+        self._minimum_gas_prices = tuple(minimum_gas_prices)
+
+    def run(self, ctx: Context, tx: Transaction, signers: Signers) -> None:
+        """Check the transaction against state, take its fee, advance sequences; raises to refuse."""
+        self._validate_timeouts(ctx, tx)
+        params = self._accounts.get_params(ctx)
+        if len(tx.body.memo) > params.max_memo_characters:
+            raise MemoTooLarge(
+                f"maximum number of characters is {params.max_memo_characters} but received "
+                f"{len(tx.body.memo)} characters"
+            )
+        ctx.gas.consume(TX_BYTE * len(tx.raw))
+        if ctx.mode is Mode.CHECK:
+            self._validate_minimum_fee(tx, signers)
+        if signers.fee:
+            self._deduct_fee(ctx, signers)
+        if len(tx.signatures) > params.tx_sig_limit:
+            raise TooManySignatures(f"signatures: {len(tx.signatures)}, limit: {params.tx_sig_limit}")
+        ctx.gas.consume(SIGNATURE_SECP256K1 * len(tx.signatures))
+        accounts = self._load_accounts(ctx, tx, signers)
+        self._validate_sequences(tx, accounts)
+        if ctx.mode is not Mode.SIMULATE:
+            self._verify_signatures(ctx, tx, accounts)
+        for account, _ in accounts:
+            account.sequence += 1
+            self._accounts.set_account(ctx, account)
+        _emit_tx_events(ctx, tx, signers)
+
+    @staticmethod
+    def _validate_timeouts(ctx: Context, tx: Transaction) -> None:
+        timeout_height = tx.body.timeout_height
+        if timeout_height and ctx.height > timeout_height:
+            raise TxTimeoutHeight(f"block height: {ctx.height}, timeout height: {timeout_height}")
+        if tx.body.HasField("timeout_timestamp"):
+            timeout = tx.body.timeout_timestamp
+            timeout_ns = timeout.seconds * NANOSECONDS + timeout.nanos
+            if ctx.time_ns > timeout_ns:
+                raise TxTimeout(f"block time: {ctx.time_ns}, timeout timestamp: {timeout_ns}")
+
+    def _validate_minimum_fee(self, tx: Transaction, signers: Signers) -> None:
+        """At least one of the node's prices must be met, as in the SDK."""
+        if not self._minimum_gas_prices:
+            return
+        gas_limit = tx.auth_info.fee.gas_limit
+        offered = dict(signers.fee)
+        required = [
+            (price.denom, ceil_div(price.price_wad * gas_limit, 10**18))
+            for price in self._minimum_gas_prices
+        ]
+        if not any(offered.get(denom, 0) >= amount for denom, amount in required):
+            raise InsufficientFee(
+                f"insufficient fees; got: {format_coins(signers.fee)} required: "
+                f"{format_coins(required)}"
+            )
+
+    def _deduct_fee(self, ctx: Context, signers: Signers) -> None:
+        if self._accounts.get_account(ctx, signers.payer) is None:
+            raise UnknownAddress(f"fee payer address: {signers.payer} does not exist")
+        self._fees.deduct_fee(ctx, signers.payer, signers.fee)
+
+    def _load_accounts(
+        self, ctx: Context, tx: Transaction, signers: Signers
+    ) -> list[tuple[Any, bytes]]:
+        """Each signer's account with its public key, which the first transaction records."""
+        loaded = []
+        for index, address in enumerate(signers.addresses):
+            account = self._accounts.get_account(ctx, address)
+            if account is None:
+                raise UnknownAddress(f"account {address} does not exist; fund it first")
+            packed = tx.auth_info.signer_infos[index].public_key
+            stored = account.pub_key.value
+            if packed.type_url:
+                key = _unpack_public_key(packed)
+                if compute_account_address(key) != address:
+                    raise InvalidPubKey(
+                        f"pubKey does not match signer address {address} with signer index: {index}"
+                    )
+                if not stored:
+                    account.pub_key.CopyFrom(packed)
+            elif stored:
+                key = _unpack_public_key(account.pub_key)
+            elif ctx.mode is Mode.SIMULATE:
+                key = b""  # Clients simulate before they reveal a key.
+            else:
+                raise InvalidPubKey(f"account {address} has no key yet; send it in signer_infos")
+            loaded.append((account, key))
+        return loaded
+
+    @staticmethod
+    def _validate_sequences(tx: Transaction, accounts: Sequence[tuple[Any, bytes]]) -> None:
+        for info, (account, _) in zip(tx.auth_info.signer_infos, accounts, strict=True):
+            if info.sequence != account.sequence:
+                raise WrongSequence(
+                    f"account sequence mismatch, expected {account.sequence}, got {info.sequence}"
+                )
+
+    def _verify_signatures(
+        self, ctx: Context, tx: Transaction, accounts: Sequence[tuple[Any, bytes]]
+    ) -> None:
+        signed = tuple((key, account.account_number) for account, key in accounts)
+        if self._cache.has(tx.hash, signed):
+            return
+        for index, (key, account_number) in enumerate(signed):
+            _validate_mode(tx.auth_info.signer_infos[index])
+            sign_bytes = compute_sign_bytes(
+                tx.body_bytes, tx.auth_info_bytes, ctx.chain_id, account_number
+            )
+            if not is_signature_valid(key, sign_bytes, tx.signatures[index]):
+                raise Unauthorized(
+                    "signature verification failed; please verify account number "
+                    f"({account_number}), sequence ({accounts[index][0].sequence}) and chain-id "
+                    f"({ctx.chain_id})"
+                )
+        self._cache.add(tx.hash, signed)
+
+
+def _validate_mode(info: Any) -> None:
+    if info.mode_info.WhichOneof("sum") != "single" or info.mode_info.single.mode != _DIRECT:
+        raise NotSupported("only SIGN_MODE_DIRECT with a single key is offered")
+
+
+def _unpack_public_key(packed: Any) -> bytes:
+    """The 33 bytes of a secp256k1 key; raises InvalidPubKey for another type or no point."""
+    if packed.type_url != SECP256K1_TYPE_URL:
+        raise InvalidPubKey(f"key type {packed.type_url[:100]} is not {SECP256K1_TYPE_URL}")
+    key: bytes = keys_pb2.PubKey.FromString(packed.value).key
+    if len(key) != 33:
+        raise InvalidPubKey(f"a secp256k1 key has 33 bytes, not {len(key)}")
+    return key
+
+
+def _emit_tx_events(ctx: Context, tx: Transaction, signers: Signers) -> None:
+    """The events by which clients find a transaction by payer, sequence and signature."""
+    ctx.emit("tx", {"fee": format_coins(signers.fee), "fee_payer": signers.payer})
+    for index, address in enumerate(signers.addresses):
+        sequence = tx.auth_info.signer_infos[index].sequence
+        ctx.emit("tx", {"acc_seq": f"{address}/{sequence}"})
+        ctx.emit("tx", {"signature": b64encode(tx.signatures[index]).decode()})

@@ -1,0 +1,196 @@
+"""The run of one transaction: ante, then its messages in a branch; and what CometBFT is told of it.
+
+A refusal writes nothing but what the ante wrote (fee and sequence), and that only when the ante
+itself passed. An exception nobody expected is the same refusal on every node: fixed code and text.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from google.protobuf import any_pb2
+
+from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2 as base_abci_pb2
+from chain._pb.tendermint.abci import types_pb2 as abci
+from chain.errors import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_TEXT, ChainError
+from chain.runtime.ante import Ante, Signers, validate_stateless
+from chain.runtime.context import Context, Event, Mode
+from chain.runtime.gas import GasMeter
+from chain.runtime.router import Router, get_signers, pack
+from chain.runtime.tx import Transaction
+
+LOG_SIZE_MAX: Final = 2_048
+"""Most characters of a refusal's text that leave the node."""
+INT64_MAX: Final = (1 << 63) - 1
+
+_log = structlog.get_logger("chain.runtime")
+
+
+@dataclass(slots=True)
+class ErrorCounts:
+    """Unexpected exceptions since the node started, by where they came from; for metrics."""
+
+    by_place: dict[str, int] = field(default_factory=dict)
+
+    def record(self, place: str, error: Exception) -> None:
+        """Count and log an exception; MemoryError and RecursionError are raised again to halt."""
+        if isinstance(error, MemoryError | RecursionError):
+            raise error
+        self.by_place[place] = self.by_place.get(place, 0) + 1
+        _log.error("unexpected exception", place=place, exc_info=error)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a transaction came to: code 0 is success; events are those that survive."""
+
+    code: int
+    codespace: str
+    log: str
+    responses: tuple[any_pb2.Any, ...]
+    gas_wanted: int
+    gas_used: int
+    events: tuple[Event, ...]
+
+    def build_data(self) -> bytes:
+        """The encoded TxMsgData, empty on failure."""
+        if self.code:
+            return b""
+        data = base_abci_pb2.TxMsgData(msg_responses=self.responses)
+        return bytes(data.SerializeToString(deterministic=True))
+
+
+class Executor:
+    """Runs transactions of one chain in any mode."""
+
+    def __init__(self, router: Router, ante: Ante, errors: ErrorCounts) -> None:
+        self._router = router
+        self._ante = ante
+        self._errors = errors
+
+    def run(self, ctx: Context, tx: Transaction, *, messages: bool) -> Outcome:
+        """Run a transaction in branches of ctx; messages=False is CheckTx: the ante alone."""
+        gas_wanted = min(tx.auth_info.fee.gas_limit, INT64_MAX)
+        gas = GasMeter(None if ctx.mode is Mode.SIMULATE else gas_wanted)
+        tx_ctx = Context(
+            chain_id=ctx.chain_id,
+            height=ctx.height,
+            time_ns=ctx.time_ns,
+            store=ctx.store,
+            mode=ctx.mode,
+            gas=gas,
+            proposer_address=ctx.proposer_address,
+            router=self._router,
+        )
+        responses: list[any_pb2.Any] = []
+        place = "ante"
+        try:
+            signers = validate_stateless(self._router, tx)
+            with tx_ctx.branch() as ante_ctx:
+                self._ante.run(ante_ctx, tx, signers)
+            if messages:
+                place = "message"
+                with tx_ctx.branch() as messages_ctx:
+                    responses = self._run_messages(messages_ctx, tx, signers)
+        except ChainError as error:
+            return _build_refusal(error, gas_wanted, gas.used, tx_ctx.events)
+        except Exception as error:  # noqa: BLE001 - the same refusal on every node
+            self._errors.record(place, error)
+            return Outcome(
+                INTERNAL_CODE,
+                INTERNAL_CODESPACE,
+                INTERNAL_TEXT,
+                (),
+                gas_wanted,
+                gas.used,
+                tuple(tx_ctx.events),
+            )
+        return Outcome(0, "", "", tuple(responses), gas_wanted, gas.used, tuple(tx_ctx.events))
+
+    def _run_messages(
+        self, ctx: Context, tx: Transaction, signers: Signers
+    ) -> list[any_pb2.Any]:
+        """All messages in order, in the one branch given, so that all hold or none."""
+        del signers
+        responses = []
+        for index, (packed, message) in enumerate(zip(tx.body.messages, tx.messages, strict=True)):
+            type_url = packed.type_url
+            route = self._router.get_route(type_url)
+            first_event = len(ctx.events)
+            ctx.emit(
+                "message",
+                {
+                    "action": type_url,
+                    "sender": get_signers(route, message)[0],
+                    "module": self._router.get_module_name(type_url),
+                },
+            )
+            try:
+                response = route.handler(ctx, message)
+            except ChainError as error:
+                error.detail = (
+                    f"failed to execute message; message index: {index}: {error.detail}"
+                    if error.detail
+                    else f"failed to execute message; message index: {index}"
+                )
+                raise
+            _mark_message(ctx.events, first_event, index)
+            responses.append(pack(response))
+        return responses
+
+
+def _mark_message(events: list[Event], first: int, index: int) -> None:
+    """Say of each event of a message which message it came from, as the SDK does."""
+    mark = (("msg_index", str(index)),)
+    for position in range(first, len(events)):
+        event = events[position]
+        events[position] = Event(event.type, event.attributes + mark)
+
+
+def _build_refusal(
+    error: ChainError, gas_wanted: int, gas_used: int, events: Sequence[Event]
+) -> Outcome:
+    return Outcome(
+        error.code,
+        error.codespace,
+        str(error)[:LOG_SIZE_MAX],
+        (),
+        gas_wanted,
+        gas_used,
+        tuple(events),
+    )
+
+
+def build_events(events: Iterable[Event]) -> list[abci.Event]:
+    """Events for CometBFT, every attribute indexed."""
+    return [
+        abci.Event(
+            type=event.type,
+            attributes=[
+                abci.EventAttribute(key=key, value=value, index=True)
+                for key, value in event.attributes
+            ],
+        )
+        for event in events
+    ]
+
+
+def build_tx_result(outcome: Outcome) -> abci.ExecTxResult:
+    """The result of a transaction in FinalizeBlock."""
+    return abci.ExecTxResult(
+        code=outcome.code,
+        data=outcome.build_data(),
+        log=outcome.log,
+        gas_wanted=outcome.gas_wanted,
+        gas_used=min(outcome.gas_used, INT64_MAX),
+        events=build_events(outcome.events),
+        codespace=outcome.codespace,
+    )
+
+
+def build_refused_tx_result(error: ChainError) -> abci.ExecTxResult:
+    """The result of bytes that are no transaction."""
+    return abci.ExecTxResult(
+        code=error.code, codespace=error.codespace, log=str(error)[:LOG_SIZE_MAX]
+    )
