@@ -1,0 +1,32 @@
+"""The journal on a real database: what was recorded is there after it is opened again."""
+
+from pathlib import Path
+
+from chain._pb.ibc.core.channel.v1 import channel_pb2
+from relayer.journal import Journal
+
+PACKET = channel_pb2.Packet(
+    sequence=12,
+    source_port="margin",
+    source_channel="channel-0",
+    destination_port="margin",
+    destination_channel="channel-1",
+    data=b"abc",
+)
+
+
+def test_blocks_survive_a_restart_and_settled_packets_are_forgotten(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    assert journal.get_cursor("hub-1") == 0
+    journal.record_block("hub-1", 9, [PACKET], [])
+    journal.record_block("alpha-1", 4, [], [(PACKET, b"ok")])
+    journal.close()
+    journal = Journal(tmp_path / "journal")
+    assert (journal.get_cursor("hub-1"), journal.get_cursor("alpha-1")) == (9, 4)
+    assert journal.get_packet("hub-1", "margin", "channel-0", 12) == PACKET
+    assert journal.get_acknowledgement("alpha-1", "margin", "channel-1", 12) == b"ok"
+    assert journal.get_packet("hub-1", "margin", "channel-0", 13) is None
+    journal.forget("hub-1", "alpha-1", PACKET)
+    assert journal.get_packet("hub-1", "margin", "channel-0", 12) is None
+    assert journal.get_acknowledgement("alpha-1", "margin", "channel-1", 12) is None
+    journal.close()
