@@ -190,15 +190,11 @@ TWO_THIRDS: Final = TrustLevel(2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A client's parameters: trust level, trusting period and the clock drift allowed, in ns.
-
-    `block_protocol` is the block version that every header of the followed chain must carry.
-    """
+    """A client's parameters: trust level, trusting period and the clock drift allowed, in ns."""
 
     trust_level: TrustLevel
     trusting_period_ns: int
     clock_drift_ns: int
-    block_protocol: int = BLOCK_PROTOCOL
 
 
 def validate_trust_level(trust_level: TrustLevel) -> None:
@@ -233,13 +229,13 @@ def _validate_hash(name: str, value: bytes) -> None:
         raise InvalidHeader(f"{name} has {len(value)} bytes, must have {HASH_BYTES} or none")
 
 
-def validate_header(header: Header, block_protocol: int = BLOCK_PROTOCOL) -> None:
+def validate_header(header: Header) -> None:
     """Refuse a header with a field out of its bounds; raises InvalidHeader.
 
     The rules of CometBFT's Header.ValidateBasic, and integers within their wire types.
     """
-    if header.version_block != block_protocol:
-        raise InvalidHeader(f"block protocol {header.version_block} must be {block_protocol}")
+    if header.version_block != BLOCK_PROTOCOL:
+        raise InvalidHeader(f"block protocol {header.version_block} must be {BLOCK_PROTOCOL}")
     if not 0 <= header.version_app <= UINT64_MAX:
         raise InvalidHeader(f"app version {header.version_app} must lie within [0, 2^64)")
     try:

@@ -55,7 +55,7 @@ def verify(
     header = untrusted.signed_header.header
     try:
         predicates.validate_not_expired(trusted.time_ns, options.trusting_period_ns, now_ns)
-        validate_header(header, options.block_protocol)
+        validate_header(header)
         predicates.validate_chain_id(trusted.chain_id, header.chain_id)
         predicates.validate_monotonic_height(trusted.height, header.height)
         predicates.validate_monotonic_time(trusted.time_ns, header.time_ns)
@@ -80,7 +80,7 @@ def verify_misbehaviour_header(
     header = untrusted.signed_header.header
     try:
         predicates.validate_not_expired(trusted.time_ns, options.trusting_period_ns, now_ns)
-        validate_header(header, options.block_protocol)
+        validate_header(header)
         predicates.validate_chain_id(trusted.chain_id, header.chain_id)
         return _verify_signers(trusted, untrusted, options, is_overlap_needed=True)
     except LightClientError as error:

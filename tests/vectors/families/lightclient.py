@@ -1,4 +1,4 @@
-"""Header verification against CometBFT's verdicts: model-based traces, bisections, edges."""
+"""Header verification against CometBFT's verdicts: model-based traces and edges."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,7 @@ from typing import Any
 from chain.client import comet_json
 from chain.errors import ChainError
 from chain.ibc.client.tendermint_wire import signed_header_from_pb, validator_from_pb
-from chain.lightclient import predicates, verifier
-from chain.lightclient.encoding import compute_header_hash
+from chain.lightclient import verifier
 from chain.lightclient.types import (
     ONE_THIRD,
     BlockIdFlag,
@@ -25,7 +24,6 @@ from chain.units import NANOSECONDS
 from tests.vectors.families import CaseResult
 
 DRIFT_MODEL_NS = NANOSECONDS
-DRIFT_BISECTION_NS = 10 * NANOSECONDS
 ABSENT_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -35,15 +33,14 @@ def run(folder: Path) -> Iterator[CaseResult]:
         yield from _run_trace(path, normalise=False)
     for path in sorted((folder / "lightclient" / "tendermint-rs-mbt").glob("*.json")):
         yield from _run_trace(path, normalise=True)
-    for path in sorted((folder / "lightclient" / "tendermint-rs-bisection").rglob("*.json")):
-        yield _run_bisection(path)
     path = folder / "generated" / "light_verify.json"
     if path.exists():
         for case in json.loads(path.read_text()):
             yield from _run_case(case)
 
 
-def _read_signed_header(raw: dict[str, Any], *, normalise: bool) -> SignedHeader:
+def read_signed_header(raw: dict[str, Any], *, normalise: bool) -> SignedHeader:
+    """A signed header of a trace; `normalise` drops what absent slots carry."""
     header = dict(raw["header"])
     header["last_block_id"] = header["last_block_id"] or {}
     commit = dict(raw["commit"])
@@ -60,14 +57,16 @@ def _read_signed_header(raw: dict[str, Any], *, normalise: bool) -> SignedHeader
     )
 
 
-def _read_validators(raw: dict[str, Any], *, normalise: bool) -> ValidatorSet:
+def read_validators(raw: dict[str, Any], *, normalise: bool) -> ValidatorSet:
+    """A validator set of a trace; `normalise` sorts it canonically."""
     validators = [validator_from_pb(comet_json.parse_validator(item)) for item in raw["validators"]]
     if normalise:
         validators.sort(key=lambda v: (-v.voting_power, v.address))
     return ValidatorSet(tuple(validators))
 
 
-def _trust(signed_header: SignedHeader, next_validators: ValidatorSet) -> TrustedState:
+def trust(signed_header: SignedHeader, next_validators: ValidatorSet) -> TrustedState:
+    """The trusted state after accepting a header."""
     header = signed_header.header
     return TrustedState(
         header.chain_id,
@@ -95,8 +94,8 @@ def _judge_step(
     try:
         block = step["block"]
         untrusted = UntrustedBlock(
-            _read_signed_header(block["signed_header"], normalise=normalise),
-            _read_validators(block["validator_set"], normalise=normalise),
+            read_signed_header(block["signed_header"], normalise=normalise),
+            read_validators(block["validator_set"], normalise=normalise),
         )
     except (ChainError, ValueError) as error:
         return error
@@ -107,18 +106,18 @@ def _run_steps(
     name: str, case: dict[str, Any], options: Options, *, normalise: bool
 ) -> Iterator[CaseResult]:
     initial = case["initial"]
-    trusted = _trust(
-        _read_signed_header(initial["signed_header"], normalise=normalise),
-        _read_validators(initial["next_validator_set"], normalise=normalise),
+    trusted = trust(
+        read_signed_header(initial["signed_header"], normalise=normalise),
+        read_validators(initial["next_validator_set"], normalise=normalise),
     )
     for index, step in enumerate(case["input"]):
         verdict = _judge_step(trusted, step, options, normalise=normalise)
         judged = "INVALID" if isinstance(verdict, Exception) else _name(verdict)
         if judged == "SUCCESS" and "next_validator_set" in step["block"]:
             block = step["block"]
-            trusted = _trust(
-                _read_signed_header(block["signed_header"], normalise=normalise),
-                _read_validators(block["next_validator_set"], normalise=normalise),
+            trusted = trust(
+                read_signed_header(block["signed_header"], normalise=normalise),
+                read_validators(block["next_validator_set"], normalise=normalise),
             )
         yield CaseResult(
             name=f"{name} step {index}",
@@ -141,71 +140,3 @@ def _run_case(case: dict[str, Any]) -> Iterator[CaseResult]:
         int(case["max_clock_drift_ns"]),
     )
     yield from _run_steps(f"{case['class']}: {case['description']}", case, options, normalise=False)
-
-
-def _read_light_blocks(provider: dict[str, Any]) -> dict[int, tuple[UntrustedBlock, ValidatorSet]]:
-    """Blocks by height with their next validators."""
-    blocks = {}
-    for raw in provider["lite_blocks"]:
-        signed_header = _read_signed_header(raw["signed_header"], normalise=False)
-        blocks[signed_header.header.height] = (
-            UntrustedBlock(signed_header, _read_validators(raw["validator_set"], normalise=False)),
-            _read_validators(raw["next_validator_set"], normalise=False),
-        )
-    return blocks
-
-
-def _bisect(
-    blocks: dict[int, tuple[UntrustedBlock, ValidatorSet]],
-    trusted_height: int,
-    target_height: int,
-    options: Options,
-    now_ns: int,
-) -> str:
-    """Skipping verification up to the target; "" or why it ended."""
-    block, next_validators = blocks[trusted_height]
-    trusted = _trust(block.signed_header, next_validators)
-    pivot = target_height
-    while trusted.height < target_height:
-        if pivot not in blocks:
-            return f"no block at {pivot}"
-        block, next_validators = blocks[pivot]
-        verdict = verifier.verify(trusted, block, options, now_ns)
-        match verdict:
-            case Success():
-                trusted, pivot = _trust(block.signed_header, next_validators), target_height
-            case NotEnoughTrust():
-                pivot = (trusted.height + pivot) // 2
-                if pivot == trusted.height:
-                    return "no block in between"
-            case Invalid(error):
-                return str(error)
-    return ""
-
-
-def _run_bisection(path: Path) -> CaseResult:
-    case = json.loads(path.read_text())
-    trust = case["trust_options"]
-    level = TrustLevel(
-        int(trust["trust_level"]["numerator"]), int(trust["trust_level"]["denominator"])
-    )
-    # The headers of these files carry block version 0.
-    options = Options(level, int(trust["period"]), DRIFT_BISECTION_NS, block_protocol=0)
-    blocks = _read_light_blocks(case["primary"])
-    height, target = int(trust["height"]), int(case["height_to_verify"])
-    now_ns = comet_json.parse_time_ns(case["now"])
-    trusted_header = blocks[height][0].signed_header.header
-    error = ""
-    if compute_header_hash(trusted_header).hex().upper() != trust["hash"]:
-        error = "trusted hash differs"
-    error = error or _bisect(blocks, height, target, options, now_ns)
-    for witness in case.get("witnesses") or ():
-        witnessed = _read_light_blocks(witness["value"])[target][0].signed_header.header
-        if predicates.is_conflicting(blocks[target][0].signed_header.header, witnessed):
-            error = error or "witness diverges"
-    expected = case["expected_output"] == "error"
-    return CaseResult(
-        name=f"bisection/{path.stem}",
-        agree=expected == bool(error),
-        detail=f"expected {'an error' if expected else 'success'}, got {error or 'success'}",
-    )
