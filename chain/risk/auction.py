@@ -1,7 +1,7 @@
 """Collateral auctions: Dutch price curves in RAY and the rules of a partial fill.
 
-A price is uusd an atomic unit of the collateral, in RAY. The lot is counted in atomic units, the tab
-(what is still to be collected) in uusd.
+A price is uusd an atomic unit of the collateral, in RAY. The lot is counted in atomic units, the
+tab (what is still to be collected) in uusd.
 """
 
 from dataclasses import dataclass
@@ -64,14 +64,14 @@ class Fill:
 
 
 def compute_ray_power(base_ray: int, exponent: int) -> int:
-    """base^exponent in RAY, rounded down once: floor(base^n / RAY^(n−1))."""
+    """base^exponent in RAY, rounded down once: floor(base^n / RAY^(n-1))."""
     if exponent == 0:
         return RAY
     return base_ray**exponent // RAY ** (exponent - 1)
 
 
 def compute_unit_price_ray(price_wad: int, decimals: int) -> int:
-    """uusd an atomic unit in RAY, from USD a whole unit in WAD; rounded down."""
+    """The price of an atomic unit in RAY uusd, from that of a whole unit in WAD USD; floored."""
     # uusd a whole unit is price·1e6/1e18; RAY over 1e12 leaves 1e15.
     return price_wad * 10**15 // 10**decimals
 
@@ -82,7 +82,7 @@ def compute_top_price_ray(unit_price_ray: int, buffer_ppm: int) -> int:
 
 
 def compute_price_ray(curve: Curve, top_ray: int, elapsed_ms: int) -> int:
-    """The price after elapsed_ms: stairs top·cut^⌊t/step⌋, linear top·(tail − t)/tail, floored.
+    """The price after elapsed_ms: stairs top·cut^⌊t/step⌋, linear top·(tail - t)/tail, floored.
 
     Past the tail nothing is offered and the price is 0.
     """
@@ -111,7 +111,7 @@ def compute_fill(*, lot: int, tab_uusd: int, price_ray: int, wanted: int, dust_u
     """The part of the lot a bid for `wanted` units gets.
 
     Never collects more than the tab: then owe = tab and slice = floor(tab/price). A partial leaves
-    at least the dust floor or nothing: where the remainder would be dust, owe = tab − dust; raises
+    at least the dust floor or nothing: where the remainder would be dust, owe = tab - dust; raises
     RemainderIsDust when the tab is no larger than dust, NothingToFill when no unit would move.
     """
     amount = min(lot, wanted)
@@ -124,12 +124,10 @@ def compute_fill(*, lot: int, tab_uusd: int, price_ray: int, wanted: int, dust_u
     elif owed < tab_uusd and amount < lot and tab_uusd - owed < dust_uusd:
         if tab_uusd <= dust_uusd:
             raise RemainderIsDust(
-                f"{owed} of {tab_uusd} uusd would leave less than {dust_uusd}; bid for the whole tab"
+                f"{owed} of {tab_uusd} uusd leave less than {dust_uusd}; bid for the whole tab"
             )
         owed = tab_uusd - dust_uusd
         amount = owed * RAY // price_ray
     if amount == 0:
-        raise NothingToFill(
-            f"the tab of {tab_uusd} uusd buys less than one unit at {price_ray} RAY"
-        )
+        raise NothingToFill(f"{tab_uusd} uusd buy less than one unit at {price_ray} RAY")
     return Fill(amount, owed, lot - amount, tab_uusd - owed)

@@ -72,12 +72,12 @@ def compute_percentile_ms(
 
 
 def compute_relay_ms(percentile_ms: int, heartbeat_age_ms: int) -> int:
-    """The relay time that counts: an unanswered heartbeat counts at its age, so a silent route ages."""
+    """The relay time that counts: an unanswered heartbeat is a sample at its age."""
     return max(percentile_ms, heartbeat_age_ms)
 
 
 def compute_proof_age_ms(hub_time_ns: int, consensus_time_ns: int, clock_drift_s: int) -> int:
-    """max(0, hub time − time of the newest verified header) + allowed clock drift, rounded up."""
+    """max(0, hub time - time of the newest verified header) + allowed clock drift, rounded up."""
     return ceil_div(max(0, hub_time_ns - consensus_time_ns), 1_000_000) + clock_drift_s * 1_000
 
 

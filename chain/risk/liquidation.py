@@ -48,15 +48,15 @@ def compute_bonus_ppm(
     factor_ppm: int,
     health_full_bonus_ppm: int,
 ) -> int:
-    """The buyer's bonus, rounded up: min + (max − min)·clamp((1 − h)/(1 − h_max), 0, 1).
+    """The buyer's bonus, rounded up: min + (max - min)·clamp((1 - h)/(1 - h_max), 0, 1).
 
-    h = weighted/debt; min = 1 + (max − 1)·factor.
+    h = weighted/debt; min = 1 + (max - 1)·factor.
     """
     assert debt_uusd > 0, "no debt, no bonus"
     bonus_min_ppm = PPM + mul_ppm_ceil(bonus_max_ppm - PPM, factor_ppm)
     spread_ppm = max(0, bonus_max_ppm - bonus_min_ppm)
     shortfall = debt_uusd - weighted_uusd
-    # (1 − h)/(1 − h_max) = shortfall·PPM / (debt·(PPM − h_max)).
+    # (1 - h)/(1 - h_max) = shortfall·PPM / (debt·(PPM - h_max)).
     whole = debt_uusd * max(1, PPM - health_full_bonus_ppm)
     part = clamp(shortfall * PPM, 0, whole)
     return bonus_min_ppm + ceil_div(spread_ppm * part, whole)
@@ -67,7 +67,7 @@ def compute_repay_uusd(
 ) -> int:
     """The debt to repay so that health reaches the target, rounded up and within [0, debt].
 
-    debt·(t − h)/(t − bonus·(1 − H)), with weight = 1 − H of the collateral sold. Where a sale takes
+    debt·(t - h)/(t - bonus·(1 - H)), with weight = 1 - H of the collateral sold. Where a sale takes
     as much health as it gives, no size reaches the target and the whole debt is due.
     """
     excess = debt_uusd * target_ppm - weighted_uusd * PPM
@@ -87,7 +87,7 @@ def compute_expected_proceeds_uusd(
     quantity_wad: int,
     daily_volume_wad: int,
 ) -> int:
-    """q·P·(1 − L − k·√(q/ADV)), rounded down and never below zero."""
+    """q·P·(1 - L - k·√(q/ADV)), rounded down and never below zero."""
     assert daily_volume_wad > 0, "a listing has a depth figure"
     root_ppm = isqrt(quantity_wad * PPM * PPM // daily_volume_wad) + 1
     kept_ppm = PPM - latency_ppm - mul_ppm_ceil(slippage_ppm, root_ppm)
@@ -103,7 +103,7 @@ def compute_bankruptcy_quote_uusd(
 ) -> int:
     """The quote at which a fill leaves the account exactly as bankrupt as before, share for share.
 
-    −ΔNNV − floor(TNC·|ΔMMR| / TMMR): closing all positions at it leaves net collateral zero.
+    -ΔNNV - floor(TNC·|ΔMMR| / TMMR): closing all positions at it leaves net collateral zero.
     """
     assert requirement_uusd > 0, "an account with a position has a requirement"
     share = net_collateral_uusd * abs(requirement_delta_uusd) // requirement_uusd
@@ -129,7 +129,7 @@ class Ratio:
 def compute_bankruptcy_adjustment(
     *, adjustment_ppm: int, net_collateral_uusd: int, requirement_uusd: int
 ) -> Ratio:
-    """ABR = clamp(BA·(1 − TNC/TMMR), 0, 1), exact."""
+    """ABR = clamp(BA·(1 - TNC/TMMR), 0, 1), exact."""
     assert requirement_uusd > 0, "an account with a position has a requirement"
     denominator = PPM * requirement_uusd
     numerator = adjustment_ppm * (requirement_uusd - net_collateral_uusd)
@@ -143,7 +143,7 @@ def compute_fillable_quote(
     adjustment: Ratio,
     spread_ppm: int,
 ) -> Ratio:
-    """PNNV − ABR·SMMR·PMMR, exact: the least a liquidation asks for the whole signed position.
+    """PNNV - ABR·SMMR·PMMR, exact: the least a liquidation asks for the whole signed position.
 
     Divided by the signed size it is the fillable price; for a part of the position take that part.
     """

@@ -1,0 +1,239 @@
+"""What is measured of a route, and the haircut factors that follow from it (systems rows 2, 3, 5).
+
+Nothing here is configured that could be measured: proof age comes from the newest verified header,
+relay time from packets that carry their sender's block time and from the hub's own heartbeats.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chain._pb.ibc.core.channel.v1 import channel_pb2
+from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
+from chain.ibc.apps.margin import PORT
+from chain.ibc.channel import state as channels
+from chain.ibc.client import state as clients
+from chain.modules.accounts import state as accounts
+from chain.modules.accounts.types import LienKey
+from chain.modules.collateral import state
+from chain.modules.oracle import state as oracle
+from chain.risk.haircut import (
+    HaircutFactors,
+    compute_asset_value_uusd,
+    compute_latency_premium_ppm,
+    compute_size_weight_ppm,
+)
+from chain.risk.latency import (
+    compute_counts_after,
+    compute_delta_t_ms,
+    compute_market_seconds,
+    compute_percentile_ms,
+    compute_proof_age_ms,
+    compute_relay_ms,
+)
+from chain.runtime.context import Context
+from chain.units import NANOSECONDS, PPM, WAD, Address, ceil_div, clamp
+
+_DAY_NS: Final = 86_400 * NANOSECONDS
+_MS_NS: Final = 1_000_000
+RELAYERS_WANTED: Final = 2
+VALIDATORS_WANTED: Final = 4
+"""Fewer validators than this for a third of the power is a concentration that costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMeasure:
+    """A route as it stands now. Times are block time, but for delta_t_market_s."""
+
+    status: pb.RouteStatus
+    client_status: str
+    proof_age_ms: int
+    relay_p50_ms: int
+    relay_p95_ms: int
+    samples: int
+    heartbeat_age_ms: int
+    delta_t_ms: int
+    delta_t_market_s: int
+    security_ppm: int
+    staleness_ppm: int
+    relayers: int
+
+
+def record_delivery(ctx: Context, route: pb.Route, delay_ns: int, relayer: str) -> None:
+    """Count one delivery of a route: its relayer, and its delay if it is the block's first sample.
+
+    One sample a route a block, so that no traffic can fill the histogram.
+    """
+    if relayer:
+        state.set_relayer_seen(ctx, route.route_id, relayer, ctx.time_ns)
+    record_sample(ctx, route, delay_ns)
+
+
+def record_sample(ctx: Context, route: pb.Route, delay_ns: int) -> None:
+    """Add a delay to the route's histogram, unless this block has added one already."""
+    measurements = state.get_measurements(ctx, route.route_id)
+    histogram = measurements.histogram
+    if histogram.last_sample_height == ctx.height:
+        return
+    counts = compute_counts_after(histogram.counts, ceil_div(max(0, delay_ns), _MS_NS))
+    del histogram.counts[:]
+    histogram.counts.extend(counts)
+    histogram.last_sample_height = ctx.height
+    state.set_measurements(ctx, measurements)
+
+
+def get_heartbeat_age_ms(ctx: Context, route_id: str) -> int:
+    """The age of the oldest heartbeat without an answer, 0 when all are answered."""
+    oldest = next(state.iterate_heartbeats(ctx, route_id), None)
+    if oldest is None:
+        return 0
+    return ceil_div(max(0, ctx.time_ns - oldest.sent_at_ns), _MS_NS)
+
+
+def get_route_status(ctx: Context, route: pb.Route) -> pb.RouteStatus:
+    """The status that counts: a client that proves nothing, or a closed channel, is frozen."""
+    if route.status == pb.ROUTE_STATUS_FROZEN:
+        return route.status
+    if clients.get_status(ctx, route.client_id) is not clients.Status.ACTIVE:
+        return pb.ROUTE_STATUS_FROZEN
+    channel = channels.get_channel(ctx, PORT, route.channel_id)
+    if channel.state != channel_pb2.STATE_OPEN:
+        return pb.ROUTE_STATUS_FROZEN
+    return route.status
+
+
+def get_consensus_age_ns(ctx: Context, route: pb.Route) -> int:
+    """Hub time minus that of the newest verified header; the trusting period when none is held."""
+    time_ns = clients.get_latest_consensus_time_ns(ctx, route.client_id)
+    if time_ns is None:
+        return int(route.trust.trusting_period_s * NANOSECONDS)
+    return max(0, ctx.time_ns - time_ns)
+
+
+def get_route_measure(ctx: Context, route: pb.Route) -> RouteMeasure:
+    """Everything measured of a route at this block."""
+    params = state.get_params(ctx)
+    counts = list(state.get_measurements(ctx, route.route_id).histogram.counts)
+    p50_ms, p95_ms = (
+        compute_percentile_ms(
+            counts,
+            percent,
+            prior_ms=params.latency_prior_ms,
+            samples_min=params.latency_samples_min,
+        )
+        for percent in (50, 95)
+    )
+    age_ns = get_consensus_age_ns(ctx, route)
+    proof_age_ms = compute_proof_age_ms(
+        ctx.time_ns, ctx.time_ns - age_ns, route.trust.max_clock_drift_s
+    )
+    heartbeat_age_ms = get_heartbeat_age_ms(ctx, route.route_id)
+    delta_t_ms = compute_delta_t_ms(
+        proof_age_ms=proof_age_ms,
+        finality_ms=route.finality_s * 1_000,
+        relay_ms=compute_relay_ms(p95_ms, heartbeat_age_ms),
+        auction_duration_ms=route.auction_duration_s * 1_000,
+    )
+    relayers = sum(
+        1
+        for seen in state.iterate_relayers(ctx, route.route_id)
+        if ctx.time_ns - seen.seen_at_ns < _DAY_NS
+    )
+    status = get_route_status(ctx, route)
+    scale = oracle.get_params(ctx).market_time_scale or 1
+    return RouteMeasure(
+        status=status,
+        client_status=clients.get_status(ctx, route.client_id).value,
+        proof_age_ms=proof_age_ms,
+        relay_p50_ms=p50_ms,
+        relay_p95_ms=p95_ms,
+        samples=sum(counts),
+        heartbeat_age_ms=heartbeat_age_ms,
+        delta_t_ms=delta_t_ms,
+        delta_t_market_s=compute_market_seconds(delta_t_ms, scale),
+        security_ppm=_compute_security_ppm(params, route, age_ns, relayers),
+        staleness_ppm=_compute_staleness_ppm(params, route, status, ctx.time_ns),
+        relayers=relayers,
+    )
+
+
+def _compute_security_ppm(params: pb.Params, route: pb.Route, age_ns: int, relayers: int) -> int:
+    """The base of the route's class and the steps of its health (row 5)."""
+    base = {
+        pb.ROUTE_CLASS_LIGHT_CLIENT: params.light_client_haircut_ppm,
+        pb.ROUTE_CLASS_OPTIMISTIC: params.optimistic_haircut_ppm,
+        pb.ROUTE_CLASS_ATTESTATION: params.attestation_haircut_ppm,
+        pb.ROUTE_CLASS_BONDED_RELAYER: params.bonded_relayer_haircut_ppm,
+    }[route.route_class]
+    trusting_ns = route.trust.trusting_period_s * NANOSECONDS
+    total = base
+    if age_ns * 4 > trusting_ns * 3:
+        total += params.age_three_quarter_step_ppm
+    elif age_ns * 2 > trusting_ns:
+        total += params.age_half_step_ppm
+    if relayers < RELAYERS_WANTED:
+        total += params.relayer_step_ppm
+    if route.validators_for_third < VALIDATORS_WANTED:
+        total += params.concentration_step_ppm
+    return min(PPM, int(total))
+
+
+def _compute_staleness_ppm(
+    params: pb.Params, route: pb.Route, status: pb.RouteStatus, now_ns: int
+) -> int:
+    """0 on a normal route; on a closed one it rises to 100 % over pause_ramp_s (row 44)."""
+    if status == pb.ROUTE_STATUS_NORMAL or route.paused_at_ns == 0:
+        return 0
+    ramp_ns = max(1, params.pause_ramp_s * NANOSECONDS)
+    return clamp(ceil_div((now_ns - route.paused_at_ns) * PPM, ramp_ns), 0, PPM)
+
+
+def compute_market_haircut_ppm(asset: pb.Asset, volatility_wad: int) -> int:
+    """clamp(base + beta·max(0, vol - reference), min, max), rounded up (row 20, unramped)."""
+    excess_wad = max(0, volatility_wad - int(asset.volatility_reference_wad or "0"))
+    rise_ppm = ceil_div(asset.volatility_beta_ppm * excess_wad, WAD)
+    return clamp(
+        asset.market_haircut_ppm + rise_ppm,
+        asset.market_haircut_min_ppm,
+        asset.market_haircut_max_ppm,
+    )
+
+
+def get_lien_haircut(ctx: Context, owner: Address, lien: LienKey, amount: int) -> HaircutFactors:
+    """Everything that turns a lien into counted value; an unlisted denom counts nothing."""
+    route = state.get_route(ctx, lien.route_id)
+    listing = state.get_listing(ctx, lien.route_id, lien.denom)
+    asset = state.get_asset(ctx, listing.asset) if listing is not None else None
+    if route is None or listing is None or asset is None:
+        return HaircutFactors("", 0, 0, PPM, 0, 0, 0, 0)
+    measure = get_route_measure(ctx, route)
+    volatility_wad = oracle.get_volatility_wad(ctx, asset.asset)
+    return HaircutFactors(
+        asset=asset.asset,
+        decimals=listing.decimals,
+        recognized_amount=amount,
+        market_ppm=compute_market_haircut_ppm(asset, volatility_wad),
+        size_weight_ppm=compute_size_weight_ppm(
+            int(asset.size_factor_wad or "0"),
+            state.get_owner_quantity_wad(ctx, asset.asset, owner),
+            18,
+            int(asset.scale_start_wad or "0"),
+            state.get_asset_quantity_wad(ctx, asset.asset),
+        ),
+        latency_ppm=compute_latency_premium_ppm(volatility_wad, measure.delta_t_market_s),
+        security_ppm=measure.security_ppm,
+        staleness_ppm=measure.staleness_ppm,
+    )
+
+
+def get_route_value_uusd(ctx: Context, route: pb.Route) -> int | None:
+    """The value of all liens over a route before haircuts; None when one of them has no price."""
+    total = 0
+    for listing in state.iterate_listings(ctx, route.route_id):
+        amount = accounts.get_route_lien_total(ctx, route.route_id, route.chain_id, listing.denom)
+        if amount == 0:
+            continue
+        price = oracle.get_price(ctx, listing.asset)
+        if price is None:
+            return None
+        total += compute_asset_value_uusd(amount, int(price.price_wad), listing.decimals)
+    return total

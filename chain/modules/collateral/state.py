@@ -1,0 +1,324 @@
+"""The collateral store: the only place that knows its keys.
+
+Liens themselves live in accounts; here are the routes they came over, the assets and listings that
+value them, what is measured of each route, and collateral in flight.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from google.protobuf.message import Message
+
+from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
+from chain.modules.accounts import state as accounts
+from chain.modules.accounts.types import AccountId, LienKey
+from chain.modules.collateral.errors import DenomNotListed, RouteNotRegistered
+from chain.modules.collateral.types import build_default_params, validate_params
+from chain.modules.params.state import declare_params
+from chain.runtime.context import Context
+from chain.units import Address
+
+STORE: Final = "collateral"
+PARAMS: Final = declare_params(STORE, pb.Params, build_default_params, validate_params)
+_ROUTE: Final = b"\x01"
+_ROUTE_BY_CHANNEL: Final = b"\x02"
+_ASSET: Final = b"\x03"
+_LISTING: Final = b"\x04"
+_MEASUREMENTS: Final = b"\x05"
+_HEARTBEAT: Final = b"\x06"
+_RELAYER: Final = b"\x07"
+_FLIGHT: Final = b"\x08"
+_CREDITED_LOCK: Final = b"\x09"
+_NEXT_RELEASE: Final = b"\x0a"
+
+RELAYERS_REMEMBERED: Final = 2
+"""Only "fewer than two" matters, so no stranger can grow the list."""
+
+
+def _set(ctx: Context, key: bytes, message: Message) -> None:
+    ctx.kv(STORE).set(key, message.SerializeToString(deterministic=True))
+
+
+# Parameters
+
+
+def get_params(ctx: Context) -> pb.Params:
+    """The governed parameters, shared: nobody may change the message."""
+    return PARAMS.get(ctx)
+
+
+# Routes
+
+
+def get_route(ctx: Context, route_id: str) -> pb.Route | None:
+    """The route, or None."""
+    value = ctx.kv(STORE).get(_ROUTE + route_id.encode())
+    return pb.Route.FromString(value) if value else None
+
+
+def require_route(ctx: Context, route_id: str) -> pb.Route:
+    """The route; raises RouteNotRegistered."""
+    route = get_route(ctx, route_id)
+    if route is None:
+        raise RouteNotRegistered(f"no route is called {route_id[:64]!r}; query the routes")
+    return route
+
+
+def require_route_of_channel(ctx: Context, channel_id: str) -> pb.Route:
+    """The route that owns a channel; raises RouteNotRegistered.
+
+    The one gate between "anyone may open a channel" and "a packet counts".
+    """
+    value = ctx.kv(STORE).get(_ROUTE_BY_CHANNEL + channel_id.encode())
+    if value is None:
+        raise RouteNotRegistered(f"{channel_id} belongs to no route; the council registers routes")
+    return require_route(ctx, value.decode())
+
+
+def has_route_of_channel(ctx: Context, channel_id: str) -> bool:
+    """Whether a channel is some route's."""
+    return ctx.kv(STORE).has(_ROUTE_BY_CHANNEL + channel_id.encode())
+
+
+def set_route(ctx: Context, route: pb.Route) -> None:
+    """Write a route and the index of its channel."""
+    _set(ctx, _ROUTE + route.route_id.encode(), route)
+    ctx.kv(STORE).set(_ROUTE_BY_CHANNEL + route.channel_id.encode(), route.route_id.encode())
+
+
+def iterate_routes(ctx: Context) -> Iterator[pb.Route]:
+    """All routes by id; the council bounds their number."""
+    for _, value in ctx.kv(STORE).iterate(_ROUTE):
+        yield pb.Route.FromString(value)
+
+
+def compute_lien_key(route: pb.Route, denom: str) -> LienKey:
+    """The lien of a denom held over a route."""
+    return LienKey(route.chain_id, denom, route.vault, route.route_id)
+
+
+# Assets and listings
+
+
+def get_asset(ctx: Context, asset: str) -> pb.Asset | None:
+    """How an asset is valued, or None."""
+    value = ctx.kv(STORE).get(_ASSET + asset.encode())
+    return pb.Asset.FromString(value) if value else None
+
+
+def require_asset(ctx: Context, asset: str) -> pb.Asset:
+    """How an asset is valued; raises DenomNotListed."""
+    found = get_asset(ctx, asset)
+    if found is None:
+        raise DenomNotListed(f"asset {asset[:32]!r} is not collateral; query the assets")
+    return found
+
+
+def set_asset(ctx: Context, asset: pb.Asset) -> None:
+    """Write a validated asset."""
+    _set(ctx, _ASSET + asset.asset.encode(), asset)
+
+
+def iterate_assets(ctx: Context) -> Iterator[pb.Asset]:
+    """All assets by name."""
+    for _, value in ctx.kv(STORE).iterate(_ASSET):
+        yield pb.Asset.FromString(value)
+
+
+def get_listing(ctx: Context, route_id: str, denom: str) -> pb.Listing | None:
+    """The listing of a denom on a route, or None."""
+    value = ctx.kv(STORE).get(_LISTING + route_id.encode() + b"\x00" + denom.encode())
+    return pb.Listing.FromString(value) if value else None
+
+
+def require_listing(ctx: Context, route_id: str, denom: str) -> pb.Listing:
+    """The listing of a denom on a route; raises DenomNotListed."""
+    listing = get_listing(ctx, route_id, denom)
+    if listing is None:
+        raise DenomNotListed(f"{denom[:128]!r} is not collateral on {route_id}; query the listings")
+    return listing
+
+
+def set_listing(ctx: Context, listing: pb.Listing) -> None:
+    """Write a validated listing."""
+    _set(ctx, _LISTING + listing.route_id.encode() + b"\x00" + listing.denom.encode(), listing)
+
+
+def iterate_listings(ctx: Context, route_id: str | None = None) -> Iterator[pb.Listing]:
+    """All listings, or one route's, by route and denom."""
+    prefix = _LISTING if route_id is None else _LISTING + route_id.encode() + b"\x00"
+    for _, value in ctx.kv(STORE).iterate(prefix):
+        yield pb.Listing.FromString(value)
+
+
+def _iterate_denoms_of_asset(ctx: Context, asset: str) -> Iterator[tuple[str, str, int]]:
+    """Chain, denom and decimals of every denom of an asset; a denom on two routes comes once."""
+    seen: list[tuple[str, str]] = []
+    for listing in iterate_listings(ctx):
+        if listing.asset != asset:
+            continue
+        chain_id = require_route(ctx, listing.route_id).chain_id
+        if (chain_id, listing.denom) not in seen:
+            seen.append((chain_id, listing.denom))
+            yield chain_id, listing.denom, listing.decimals
+
+
+def compute_quantity_wad(amount: int, decimals: int) -> int:
+    """An amount of atomic units in WAD whole units; exact, since decimals are at most 18."""
+    return int(amount * 10 ** (18 - decimals))
+
+
+def get_asset_quantity_wad(ctx: Context, asset: str) -> int:
+    """All liens in an asset, over all chains, routes and accounts, in WAD whole units."""
+    return sum(
+        compute_quantity_wad(accounts.get_lien_total(ctx, chain_id, denom), decimals)
+        for chain_id, denom, decimals in _iterate_denoms_of_asset(ctx, asset)
+    )
+
+
+def get_owner_quantity_wad(ctx: Context, asset: str, owner: Address) -> int:
+    """An owner's liens in an asset, over all chains, routes and numbers, in WAD whole units."""
+    return sum(
+        compute_quantity_wad(accounts.get_owner_lien_total(ctx, owner, chain_id, denom), decimals)
+        for chain_id, denom, decimals in _iterate_denoms_of_asset(ctx, asset)
+    )
+
+
+# Measurements
+
+
+def get_measurements(ctx: Context, route_id: str) -> pb.RouteMeasurements:
+    """What is measured of a route; empty at first."""
+    value = ctx.kv(STORE).get(_MEASUREMENTS + route_id.encode())
+    if value is None:
+        return pb.RouteMeasurements(route_id=route_id)
+    return pb.RouteMeasurements.FromString(value)
+
+
+def set_measurements(ctx: Context, measurements: pb.RouteMeasurements) -> None:
+    """Write the measurements of a route."""
+    _set(ctx, _MEASUREMENTS + measurements.route_id.encode(), measurements)
+
+
+def _heartbeat_key(route_id: str, number: int) -> bytes:
+    return _HEARTBEAT + route_id.encode() + b"\x00" + number.to_bytes(8, "big")
+
+
+def get_heartbeat(ctx: Context, route_id: str, number: int) -> pb.Heartbeat | None:
+    """An unanswered heartbeat, or None when it was answered or never sent."""
+    value = ctx.kv(STORE).get(_heartbeat_key(route_id, number))
+    return pb.Heartbeat.FromString(value) if value else None
+
+
+def set_heartbeat(ctx: Context, heartbeat: pb.Heartbeat) -> None:
+    """Remember a heartbeat until it is answered or times out."""
+    _set(ctx, _heartbeat_key(heartbeat.route_id, heartbeat.number), heartbeat)
+
+
+def delete_heartbeat(ctx: Context, route_id: str, number: int) -> None:
+    """Forget a heartbeat."""
+    ctx.kv(STORE).delete(_heartbeat_key(route_id, number))
+
+
+def iterate_heartbeats(ctx: Context, route_id: str | None = None) -> Iterator[pb.Heartbeat]:
+    """Unanswered heartbeats of a route (all routes: None), the oldest first."""
+    prefix = _HEARTBEAT if route_id is None else _HEARTBEAT + route_id.encode() + b"\x00"
+    for _, value in ctx.kv(STORE).iterate(prefix):
+        yield pb.Heartbeat.FromString(value)
+
+
+def iterate_relayers(ctx: Context, route_id: str | None = None) -> Iterator[pb.RelayerSeen]:
+    """The relayers last seen on a route, at most RELAYERS_REMEMBERED."""
+    prefix = _RELAYER if route_id is None else _RELAYER + route_id.encode() + b"\x00"
+    for _, value in ctx.kv(STORE).iterate(prefix):
+        yield pb.RelayerSeen.FromString(value)
+
+
+def set_relayer_seen(ctx: Context, route_id: str, relayer: str, seen_at_ns: int) -> None:
+    """Remember that a relayer delivered now, instead of the one not seen for longest."""
+    prefix = _RELAYER + route_id.encode() + b"\x00"
+    others = [seen for seen in iterate_relayers(ctx, route_id) if seen.relayer != relayer]
+    if len(others) >= RELAYERS_REMEMBERED:
+        oldest = min(others, key=lambda seen: (seen.seen_at_ns, seen.relayer))
+        ctx.kv(STORE).delete(prefix + oldest.relayer.encode())
+    _set(
+        ctx,
+        prefix + relayer.encode(),
+        pb.RelayerSeen(route_id=route_id, relayer=relayer, seen_at_ns=seen_at_ns),
+    )
+
+
+# Collateral in flight
+
+
+def get_flight(ctx: Context, flight_id: str) -> pb.Flight | None:
+    """Collateral that left a lien and is not settled, or None."""
+    value = ctx.kv(STORE).get(_FLIGHT + flight_id.encode())
+    return pb.Flight.FromString(value) if value else None
+
+
+def set_flight(ctx: Context, flight: pb.Flight) -> None:
+    """Remember collateral in flight."""
+    _set(ctx, _FLIGHT + flight.flight_id.encode(), flight)
+
+
+def delete_flight(ctx: Context, flight_id: str) -> None:
+    """Forget a flight: it is settled."""
+    ctx.kv(STORE).delete(_FLIGHT + flight_id.encode())
+
+
+def iterate_flights(ctx: Context) -> Iterator[pb.Flight]:
+    """All flights by id; bound the work at the call site."""
+    for _, value in ctx.kv(STORE).iterate(_FLIGHT):
+        yield pb.Flight.FromString(value)
+
+
+def get_next_release_number(ctx: Context) -> int:
+    """The number of the next release."""
+    return int.from_bytes(ctx.kv(STORE).get(_NEXT_RELEASE) or b"\x00", "big")
+
+
+def set_next_release_number(ctx: Context, number: int) -> None:
+    """Write the number of the next release."""
+    ctx.kv(STORE).set(_NEXT_RELEASE, number.to_bytes(8, "big"))
+
+
+# Credited locks
+
+
+def _credited_key(route_id: str, lock_id: str) -> bytes:
+    return _CREDITED_LOCK + route_id.encode() + b"\x00" + lock_id.encode()
+
+
+def get_credited_lock(ctx: Context, route_id: str, lock_id: str) -> pb.CreditedLock | None:
+    """The lock that was credited under an id, or None."""
+    value = ctx.kv(STORE).get(_credited_key(route_id, lock_id))
+    return pb.CreditedLock.FromString(value) if value else None
+
+
+def set_credited_lock(ctx: Context, lock: pb.CreditedLock) -> None:
+    """Remember a credited lock, so that its id never counts twice."""
+    _set(ctx, _credited_key(lock.route_id, lock.lock_id), lock)
+
+
+def iterate_credited_locks(ctx: Context) -> Iterator[pb.CreditedLock]:
+    """All credited locks by route and id (for the export)."""
+    for _, value in ctx.kv(STORE).iterate(_CREDITED_LOCK):
+        yield pb.CreditedLock.FromString(value)
+
+
+# Liens
+
+
+def credit_lien(
+    ctx: Context, account_id: AccountId, route: pb.Route, denom: str, amount: int
+) -> None:
+    """Add to the lien of a denom over a route; raises accounts' TooManyLines."""
+    accounts.credit_lien(ctx, account_id, compute_lien_key(route, denom), amount)
+
+
+def debit_lien(
+    ctx: Context, account_id: AccountId, route: pb.Route, denom: str, amount: int
+) -> None:
+    """Take from the lien of a denom over a route; raises accounts' InsufficientLien."""
+    accounts.debit_lien(ctx, account_id, compute_lien_key(route, denom), amount)

@@ -1,0 +1,119 @@
+"""Bounds of routes, assets, listings and parameters, checked wherever one enters the state."""
+
+import re
+from typing import Final
+
+from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
+from chain.modules.collateral.errors import InvalidListing, InvalidParams, InvalidRoute
+from chain.units import PPM, parse_amount, parse_nonnegative
+
+MODULE_NAME: Final = "collateral"
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
+_DENOM: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{1,127}")
+DECIMALS_MAX: Final = 18
+DURATION_S_MAX: Final = 30 * 86_400
+
+
+def build_default_params() -> pb.Params:
+    """What a chain starts with when its genesis does not say otherwise."""
+    return pb.Params(
+        release_timeout_s=600,
+        seize_timeout_s=120,
+        heartbeat_timeout_s=600,
+        latency_prior_ms=30_000,
+        latency_samples_min=20,
+        heartbeats_unanswered_max=8,
+        light_client_haircut_ppm=5_000,
+        optimistic_haircut_ppm=20_000,
+        attestation_haircut_ppm=50_000,
+        bonded_relayer_haircut_ppm=200_000,
+        age_half_step_ppm=20_000,
+        age_three_quarter_step_ppm=50_000,
+        relayer_step_ppm=10_000,
+        concentration_step_ppm=10_000,
+        stake_share_ppm=333_333,
+        route_count_max=32,
+        pause_ramp_s=3_600,
+    )
+
+
+def validate_params(params: pb.Params) -> None:
+    """Raises InvalidParams naming the first parameter out of its bounds."""
+    bounds = (
+        ("release_timeout_s", 1, DURATION_S_MAX),
+        ("seize_timeout_s", 1, DURATION_S_MAX),
+        ("heartbeat_timeout_s", 1, DURATION_S_MAX),
+        ("latency_prior_ms", 1, DURATION_S_MAX * 1_000),
+        ("latency_samples_min", 1, 1_000),
+        ("heartbeats_unanswered_max", 1, 64),
+        ("light_client_haircut_ppm", 0, PPM),
+        ("optimistic_haircut_ppm", 0, PPM),
+        ("attestation_haircut_ppm", 0, PPM),
+        ("bonded_relayer_haircut_ppm", 0, PPM),
+        ("age_half_step_ppm", 0, PPM),
+        ("age_three_quarter_step_ppm", 0, PPM),
+        ("relayer_step_ppm", 0, PPM),
+        ("concentration_step_ppm", 0, PPM),
+        ("stake_share_ppm", 1, PPM),
+        ("route_count_max", 1, 128),
+        ("pause_ramp_s", 1, DURATION_S_MAX),
+    )
+    for name, low, high in bounds:
+        value = getattr(params, name)
+        if not low <= value <= high:
+            raise InvalidParams(f"{name} {value} must lie within [{low}, {high}]")
+
+
+def validate_route(route: pb.Route) -> None:
+    """Raises InvalidRoute for names, class or figures out of their bounds; looks at no state."""
+    for name in ("route_id", "vault"):
+        if _NAME.fullmatch(getattr(route, name)) is None:
+            raise InvalidRoute(f"{name} must be 1 to 64 letters, digits, dots, dashes")
+    for name in ("chain_id", "client_id", "connection_id", "channel_id"):
+        if not 0 < len(getattr(route, name)) <= 64:
+            raise InvalidRoute(f"{name} must have 1 to 64 characters")
+    if route.route_class not in (
+        pb.ROUTE_CLASS_LIGHT_CLIENT,
+        pb.ROUTE_CLASS_OPTIMISTIC,
+        pb.ROUTE_CLASS_ATTESTATION,
+        pb.ROUTE_CLASS_BONDED_RELAYER,
+    ):
+        raise InvalidRoute("route_class must be one of the four classes")
+    for name in ("finality_s", "auction_duration_s"):
+        if getattr(route, name) > DURATION_S_MAX:
+            raise InvalidRoute(f"{name} {getattr(route, name)} is above {DURATION_S_MAX}")
+    if not 1 <= route.heartbeat_interval_s <= DURATION_S_MAX:
+        raise InvalidRoute(f"heartbeat_interval_s must lie within [1, {DURATION_S_MAX}]")
+    parse_amount(route.value_cap_uusd, "value_cap_uusd")
+    parse_amount(route.stake_uusd, "stake_uusd")
+
+
+def validate_asset(asset: pb.Asset) -> None:
+    """Raises InvalidListing (or InvalidAmount) for a figure out of its bounds."""
+    if _NAME.fullmatch(asset.asset) is None:
+        raise InvalidListing("asset must be 1 to 64 letters, digits, dots, dashes")
+    low, base, high = (
+        asset.market_haircut_min_ppm,
+        asset.market_haircut_ppm,
+        asset.market_haircut_max_ppm,
+    )
+    if not low <= base <= high <= PPM:
+        raise InvalidListing(
+            f"market haircuts must rise: min {low} <= base {base} <= max {high} <= {PPM}"
+        )
+    for name in ("volatility_reference_wad", "size_factor_wad", "scale_start_wad"):
+        parse_nonnegative(getattr(asset, name), name)
+    for name in ("quantity_cap_wad", "owner_quantity_cap_wad", "daily_volume_wad"):
+        parse_amount(getattr(asset, name), name)
+    if asset.slippage_factor_ppm > PPM:
+        raise InvalidListing(f"slippage_factor_ppm {asset.slippage_factor_ppm} is above {PPM}")
+
+
+def validate_listing(listing: pb.Listing) -> None:
+    """Raises InvalidListing (or InvalidAmount) for a name or figure out of its bounds."""
+    if _DENOM.fullmatch(listing.denom) is None:
+        raise InvalidListing("denom must be 2 to 128 letters, digits and /:._-, a letter first")
+    if listing.decimals > DECIMALS_MAX:
+        raise InvalidListing(f"decimals {listing.decimals} is above {DECIMALS_MAX}")
+    parse_amount(listing.amount_cap, "amount_cap")
+    parse_amount(listing.amount_min, "amount_min")
