@@ -291,7 +291,7 @@ def acknowledge_packet(ctx: Context, packet: Packet, acknowledgement: bytes, pro
 
 @dataclass(frozen=True, slots=True)
 class Unreceived:
-    """What proves that the counterparty never received a packet: its next sequence or an absence."""
+    """What proves that the counterparty never received a packet: next sequence or absence."""
 
     proof: Proof
     next_sequence_recv: int

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from chain._pb.cosmos.base.query.v1beta1 import pagination_pb2
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain.ibc import host
 from chain.ibc.connection.proofs import pack_channel
 from chain.ibc.errors import ChannelNotFound
 from chain.runtime.context import Context
+from chain.runtime.pagination import get_page
 from chain.runtime.store import StoreView
 
 Channel = channel_pb2.Channel
@@ -54,6 +56,17 @@ def parse_channel_path(path: bytes) -> tuple[str, str]:
     """Port and channel of a path under channelEnds."""
     parts = path.decode().split("/")
     return parts[2], parts[4]
+
+
+def get_channel_page(
+    ctx: Context, request: pagination_pb2.PageRequest
+) -> tuple[list[tuple[str, str, Channel]], pagination_pb2.PageResponse]:
+    """One page of the channel ends with port and identifier."""
+    rows, page = get_page(_store(ctx), _CHANNEL_ENDS, request)
+    ends = [
+        (*parse_channel_path(_CHANNEL_ENDS + key), Channel.FromString(value)) for key, value in rows
+    ]
+    return ends, page
 
 
 def get_next_channel_sequence(ctx: Context) -> int:
@@ -177,3 +190,28 @@ def set_packet_acknowledgement(
 ) -> None:
     """Commit to an acknowledgement."""
     _store(ctx).set(host.packet_acknowledgement_path(port_id, channel_id, sequence), commitment)
+
+
+def get_commitment_page(
+    ctx: Context, port_id: str, channel_id: str, request: pagination_pb2.PageRequest
+) -> tuple[list[tuple[int, bytes]], pagination_pb2.PageResponse]:
+    """One page of a channel's packets in flight, by the text of the sequence: with commitment."""
+    rows, page = get_page(_store(ctx), host.packet_commitment_prefix(port_id, channel_id), request)
+    return [(int(key), value) for key, value in rows], page
+
+
+def get_acknowledgement_page(
+    ctx: Context, port_id: str, channel_id: str, request: pagination_pb2.PageRequest
+) -> tuple[list[tuple[int, bytes]], pagination_pb2.PageResponse]:
+    """One page of a channel's acknowledgements, by the text of the sequence: with commitment."""
+    rows, page = get_page(
+        _store(ctx), host.packet_acknowledgement_prefix(port_id, channel_id), request
+    )
+    return [(int(key), value) for key, value in rows], page
+
+
+def iterate_packet_states(ctx: Context, kind: str) -> Iterator[tuple[str, str, int, bytes]]:
+    """Port, channel, sequence and value of all `commitments`, `acks` or `receipts`."""
+    for key, value in _store(ctx).iterate(f"{kind}/".encode()):
+        parts = key.decode().split("/")
+        yield parts[2], parts[4], int(parts[6]), value

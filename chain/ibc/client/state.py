@@ -12,12 +12,14 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chain._pb.cosmos.base.query.v1beta1 import pagination_pb2
 from chain._pb.ibc.core.client.v1 import client_pb2
 from chain._pb.ibc.lightclients.tendermint.v1 import tendermint_pb2
 from chain.ibc import host
 from chain.ibc.errors import ClientNotActive, ClientNotFound
 from chain.ibc.height import Height, parse_revision
 from chain.runtime.context import Context
+from chain.runtime.pagination import get_page
 from chain.runtime.store import StoreView
 from chain.units import NANOSECONDS
 
@@ -27,6 +29,7 @@ CONSENSUS_STATE_URL: Final = "/ibc.lightclients.tendermint.v1.ConsensusState"
 
 _NEXT_CLIENT_SEQUENCE: Final = b"nextClientSequence"
 _PARAMS: Final = b"clientParams"
+_CLIENTS: Final = b"clients/"
 
 ClientState = tendermint_pb2.ClientState
 ConsensusState = tendermint_pb2.ConsensusState
@@ -224,6 +227,39 @@ def iterate_consensus_heights(ctx: Context, client_id: str) -> Iterator[Height]:
     """The heights a client holds, ascending; bound the work at the call site."""
     for key, _ in _store(ctx).iterate(_iteration_prefix(client_id)):
         yield _height_of_iteration_key(key)
+
+
+def get_height_page(
+    ctx: Context, client_id: str, request: pagination_pb2.PageRequest
+) -> tuple[list[Height], pagination_pb2.PageResponse]:
+    """One page of the heights a client holds, ascending unless reversed."""
+    rows, page = get_page(_store(ctx), _iteration_prefix(client_id), request)
+    return [_height_of_iteration_key(key) for key, _ in rows], page
+
+
+def iterate_metadata(ctx: Context) -> Iterator[tuple[str, bytes, bytes]]:
+    """Client, key within the client and value of all metadata; bound the work at the call site."""
+    for key, value in _store(ctx).iterate(_CLIENTS):
+        _, client_id, rest = key.split(b"/", 2)
+        parts = rest.split(b"/")
+        is_metadata = rest.startswith(b"iterateConsensusStates") or (
+            len(parts) == 3 and parts[0] == b"consensusStates"
+        )
+        if is_metadata:
+            yield client_id.decode(), rest, value
+
+
+def set_metadata(ctx: Context, client_id: str, key: bytes, value: bytes) -> None:
+    """Write metadata as iterate_metadata gave it."""
+    _store(ctx).set(f"clients/{client_id}/".encode() + key, value)
+
+
+def set_exported_consensus_state(ctx: Context, client_id: str, height: Height, packed: Any) -> None:
+    """Write a consensus state without metadata, which an export lists apart."""
+    _store(ctx).set(
+        host.consensus_state_path(client_id, height),
+        packed.SerializeToString(deterministic=True),
+    )
 
 
 def get_previous_height(ctx: Context, client_id: str, height: Height) -> Height | None:

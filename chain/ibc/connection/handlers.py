@@ -3,6 +3,9 @@
 Only the connection end is proven; the client and consensus proofs of older relayers are ignored.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from chain._pb.ibc.core.commitment.v1 import commitment_pb2
 from chain._pb.ibc.core.connection.v1 import connection_pb2, tx_pb2
 from chain.ibc import host
@@ -15,6 +18,7 @@ from chain.ibc.errors import (
     InvalidConnectionIdentifier,
     InvalidConnectionState,
     InvalidConnectionVersion,
+    InvalidMessage,
 )
 from chain.ibc.height import Height
 from chain.runtime.context import Context
@@ -198,3 +202,20 @@ def handle_connection_open_confirm(
     state.set_connection(ctx, msg.connection_id, connection)
     _emit(ctx, "connection_open_confirm", msg.connection_id, connection)
     return tx_pb2.MsgConnectionOpenConfirmResponse()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityMessages:
+    """The handler of the message that only the chain's authority may send."""
+
+    require_authority: Callable[[Context, str], None]
+
+    def handle_update_connection_params(
+        self, ctx: Context, msg: tx_pb2.MsgUpdateParams
+    ) -> tx_pb2.MsgUpdateParamsResponse:
+        """Set the longest expected time between blocks, from which block delays follow."""
+        self.require_authority(ctx, msg.signer)
+        if msg.params.max_expected_time_per_block == 0:
+            raise InvalidMessage("max_expected_time_per_block must be above zero")
+        state.set_params(ctx, msg.params)
+        return tx_pb2.MsgUpdateParamsResponse()

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
+from chain._pb.cosmos.base.query.v1beta1 import pagination_pb2
 from chain._pb.ibc.core.connection.v1 import connection_pb2
 from chain.ibc import host
 from chain.ibc.errors import ClientNotFound, ConnectionNotFound
 from chain.runtime.context import Context
+from chain.runtime.pagination import get_page
 from chain.runtime.store import StoreView
 
 ConnectionEnd = connection_pb2.ConnectionEnd
@@ -15,6 +17,7 @@ DEFAULT_TIME_PER_BLOCK_NS: Final = 30_000_000_000
 """The longest time between blocks one may expect, from which block delays follow."""
 
 _NEXT_CONNECTION_SEQUENCE: Final = b"nextConnectionSequence"
+_CONNECTIONS: Final = b"connections/"
 _PARAMS: Final = b"connectionParams"
 
 
@@ -82,14 +85,18 @@ def create_connection_id(ctx: Context) -> str:
     return f"connection-{sequence}"
 
 
-def iterate_connections(ctx: Context, start: int = 0) -> Iterator[tuple[int, str, ConnectionEnd]]:
-    """Number, identifier and end of every connection from a number on; bound the work yourself."""
-    store = _store(ctx)
-    for number in range(start, get_next_connection_sequence(ctx)):
-        connection_id = f"connection-{number}"
-        value = store.get(host.connection_path(connection_id))
-        if value is not None:
-            yield number, connection_id, ConnectionEnd.FromString(value)
+def iterate_connections(ctx: Context) -> Iterator[tuple[str, ConnectionEnd]]:
+    """Identifier and end of every connection; bound the work at the call site."""
+    for key, value in _store(ctx).iterate(_CONNECTIONS):
+        yield key.removeprefix(_CONNECTIONS).decode(), ConnectionEnd.FromString(value)
+
+
+def get_connection_page(
+    ctx: Context, request: pagination_pb2.PageRequest
+) -> tuple[list[tuple[str, ConnectionEnd]], pagination_pb2.PageResponse]:
+    """One page of the connections, by identifier."""
+    rows, page = get_page(_store(ctx), _CONNECTIONS, request)
+    return [(key.decode(), ConnectionEnd.FromString(value)) for key, value in rows], page
 
 
 def get_params(ctx: Context) -> connection_pb2.Params:
