@@ -75,7 +75,8 @@ class Module:
 
     `stores` are the named stores it owns. `genesis` is the protobuf type of its part of app_state
     (parsed strictly: unknown keys are refused); init_genesis gets it decoded, export_genesis returns it.
-    `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an Any
+    `module_accounts` are the names of accounts it holds (auth.types.module_address): nobody can sign
+    for them and users cannot send to them. `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an Any
     of another type is refused before its message is routed. `default_genesis` is what `init` writes
     and what a genesis without this module's part means (None: the empty message).
     Hooks run in the order in which the chain lists its modules; an exception from a hook is isolated
@@ -86,6 +87,7 @@ class Module:
     stores: tuple[str, ...] = ()
     messages: tuple[MessageRoute, ...] = ()
     queries: tuple[QueryRoute, ...] = ()
+    module_accounts: tuple[str, ...] = ()
     any_types: tuple[type[Message], ...] = ()
     genesis: type[Message] | None = None
     default_genesis: Callable[[], Message] | None = None
