@@ -159,7 +159,9 @@ class Ante:
         if signers.fee:
             self._deduct_fee(ctx, signers)
         if len(tx.signatures) > params.tx_sig_limit:
-            raise TooManySignatures(f"signatures: {len(tx.signatures)}, limit: {params.tx_sig_limit}")
+            raise TooManySignatures(
+                f"signatures: {len(tx.signatures)}, limit: {params.tx_sig_limit}"
+            )
         ctx.gas.consume(SIGNATURE_SECP256K1 * len(tx.signatures))
         accounts = self._load_accounts(ctx, tx, signers)
         self._validate_sequences(tx, accounts)

@@ -12,8 +12,10 @@ from threading import RLock
 from typing import Any, Final
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2 as base_abci_pb2
+from chain._pb.cosmos.tx.v1beta1 import service_pb2 as tx_service_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain._pb.tendermint.crypto import keys_pb2
 from chain.errors import ChainError
@@ -22,7 +24,7 @@ from chain.runtime.ante import Ante, GasPrice, SignatureCache
 from chain.runtime.commit_store import CommitStore, Snapshot
 from chain.runtime.context import Context, Mode
 from chain.runtime.definition import ChainDefinition, Misbehavior
-from chain.runtime.errors import Halted, InvalidGenesis, NotOurTurn
+from chain.runtime.errors import Halted, InvalidBlock, InvalidGenesis, NotOurTurn
 from chain.runtime.execution import (
     ErrorCounts,
     Executor,
@@ -37,11 +39,11 @@ from chain.runtime.genesis import (
     init_modules,
     parse_app_state,
 )
-from chain.runtime.module import Vote
+from chain.runtime.module import Module, Vote
 from chain.runtime.queries import QueryServer
 from chain.runtime.router import Router
 from chain.runtime.store import Branch
-from chain.runtime.tx import TX_BYTES_MAX, Transaction, decode_tx
+from chain.runtime.tx import TX_BYTES_MAX, Transaction, decode_tx, encode_tx
 from chain.runtime.vote_extensions import (
     decode_injected_commit,
     encode_injected_commit,
@@ -52,6 +54,7 @@ from chain.runtime.vote_extensions import (
 from chain.units import NANOSECONDS
 
 APP_VERSION: Final = 1
+SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
 _DECODED_BYTES_MAX: Final = 64 << 20
 
 _log = structlog.get_logger("chain.runtime")
@@ -106,12 +109,18 @@ class Application:
     """
 
     def __init__(
-        self, definition: ChainDefinition, store: CommitStore, options: NodeOptions | None = None
+        self,
+        definition: ChainDefinition,
+        store: CommitStore,
+        options: NodeOptions | None = None,
+        node_modules: Sequence[Module] = (),
     ) -> None:
+        """`node_modules` answer queries about the node itself; they own neither stores nor messages."""
+        assert not any(module.stores or module.messages for module in node_modules)
         self.definition = definition
         self.options = options or NodeOptions()
         self.errors = ErrorCounts()
-        self.router = Router(definition.modules)
+        self.router = Router((*definition.modules, *node_modules))
         self._store = store
         self._decoded = DecodedCache()
         self._signatures = SignatureCache()
@@ -239,16 +248,14 @@ class Application:
             gas_used=outcome.gas_used,
         )
 
-    def simulate(self, raw: bytes) -> base_abci_pb2.Result:
-        """As `simulate_tx`, the result alone."""
-        return self.simulate_tx(raw)[1]
-
-    def simulate_tx(self, raw: bytes) -> tuple[base_abci_pb2.GasInfo, base_abci_pb2.Result]:
+    def simulate(self, raw: bytes) -> tuple[base_abci_pb2.GasInfo, base_abci_pb2.Result]:
         """Gas and result of ante and messages on the check state, of which nothing is kept.
 
         Signatures and keys may be empty; the sequence must be right. Raises ChainError.
         """
         outcome = self.run_simulation(raw)
+        if outcome.error is not None:
+            raise outcome.error
         gas = base_abci_pb2.GasInfo(gas_wanted=outcome.gas_wanted, gas_used=outcome.gas_used)
         result = base_abci_pb2.Result(
             data=outcome.build_data(),
@@ -466,13 +473,32 @@ class Application:
             self._store.commit()
             self._check_ctx = self._build_check_context()
         retain = self.options.snapshot_retain_blocks
-        return abci.ResponseCommit(retain_height=max(0, self._store.height - retain) if retain else 0)
+        return abci.ResponseCommit(
+            retain_height=max(0, self._store.height - retain) if retain else 0
+        )
 
     # Queries.
 
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
         """A read of committed state, by gRPC method path or store path with proof."""
+        if request.path.removeprefix("/") == SIMULATE_PATH.removeprefix("/"):
+            return self._answer_simulation(request)
         return self.queries.answer(request)
+
+    def _answer_simulation(self, request: abci.RequestQuery) -> abci.ResponseQuery:
+        """Simulate by ABCI query, as clients without gRPC ask it."""
+        height = self._store.height
+        try:
+            asked = tx_service_pb2.SimulateRequest.FromString(request.data)
+            gas, result = self.simulate(asked.tx_bytes or encode_tx(asked.tx))
+        except ChainError as error:
+            return abci.ResponseQuery(
+                code=error.code, codespace=error.codespace, log=str(error), height=height
+            )
+        except DecodeError:
+            return abci.ResponseQuery(code=18, codespace="sdk", log="bad request", height=height)
+        response = tx_service_pb2.SimulateResponse(gas_info=gas, result=result)
+        return abci.ResponseQuery(value=response.SerializeToString(), height=height)
 
     def run_query(self, path: str, data: bytes, height: int = 0) -> tuple[bytes, int]:
         """A gRPC method's response bytes and their height; raises ChainError."""
@@ -529,14 +555,6 @@ class Application:
             refetch_chunks=result.refetch_chunks,
             reject_senders=result.reject_senders,
         )
-
-
-class InvalidBlock(ChainError):
-    """A proposed block that breaks a rule of its form."""
-
-    codespace = "runtime"
-    code = 6
-    summary = "invalid block"
 
 
 def _get_key(update: Any) -> bytes:

@@ -28,7 +28,9 @@ def parse_coins(coins: Iterable[Any], field: str = "amount") -> list[tuple[str, 
         if not _DENOM.fullmatch(denom):
             raise InvalidCoins(f"{field}: denom {denom[:DENOM_SIZE_MAX]!r} is not a valid denom")
         if denom <= previous:
-            raise InvalidCoins(f"{field}: denoms must ascend, each once; {denom} follows {previous}")
+            raise InvalidCoins(
+                f"{field}: denoms must ascend, each once; {denom} follows {previous}"
+            )
         previous = denom
         try:
             parsed.append((denom, parse_amount(coin.amount, f"{field} of {denom}")))

@@ -154,6 +154,13 @@ class NotSupported(SdkError):
     summary = "feature not supported"
 
 
+class InternalFailure(SdkError):
+    """A simulation that met an unexpected exception (a block answers code 1 with fixed text)."""
+
+    code = 35
+    summary = "internal logic error"
+
+
 class InvalidGasLimit(SdkError):
     """A gas limit that cannot be."""
 
@@ -190,3 +197,11 @@ class Halted(ChainError):
     codespace = "runtime"
     code = 4
     summary = "halt height reached"
+
+
+class InvalidBlock(ChainError):
+    """A proposed block that breaks a rule of its form."""
+
+    codespace = "runtime"
+    code = 6
+    summary = "invalid block"

@@ -16,6 +16,7 @@ from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.errors import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_TEXT, ChainError
 from chain.runtime.ante import Ante, Signers, validate_stateless
 from chain.runtime.context import Context, Event, Mode
+from chain.runtime.errors import InternalFailure
 from chain.runtime.gas import GasMeter
 from chain.runtime.router import Router, get_signers, pack
 from chain.runtime.tx import Transaction
@@ -52,6 +53,7 @@ class Outcome:
     gas_wanted: int
     gas_used: int
     events: tuple[Event, ...]
+    error: ChainError | None = None
 
     def build_data(self) -> bytes:
         """The encoded TxMsgData, empty on failure."""
@@ -105,12 +107,11 @@ class Executor:
                 gas_wanted,
                 gas.used,
                 tuple(tx_ctx.events),
+                InternalFailure(),
             )
         return Outcome(0, "", "", tuple(responses), gas_wanted, gas.used, tuple(tx_ctx.events))
 
-    def _run_messages(
-        self, ctx: Context, tx: Transaction, signers: Signers
-    ) -> list[any_pb2.Any]:
+    def _run_messages(self, ctx: Context, tx: Transaction, signers: Signers) -> list[any_pb2.Any]:
         """All messages in order, in the one branch given, so that all hold or none."""
         del signers
         responses = []
@@ -159,6 +160,7 @@ def _build_refusal(
         gas_wanted,
         gas_used,
         tuple(events),
+        error,
     )
 
 

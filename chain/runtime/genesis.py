@@ -143,9 +143,7 @@ def _build_consensus_params_json(params: params_pb2.ConsensusParams) -> dict[str
         },
         "validator": {"pub_key_types": list(params.validator.pub_key_types)},
         "version": {"app": str(params.version.app)},
-        "abci": {
-            "vote_extensions_enable_height": str(params.abci.vote_extensions_enable_height)
-        },
+        "abci": {"vote_extensions_enable_height": str(params.abci.vote_extensions_enable_height)},
     }
 
 

@@ -33,7 +33,9 @@ def get_signers(route: MessageRoute, message: Message) -> tuple[str, ...]:
 class Router:
     """Routes of messages and queries of all modules of a chain, and the codec that knows their types."""
 
-    def __init__(self, modules: Iterable[Module], extra_types: Iterable[type[Message]] = ()) -> None:
+    def __init__(
+        self, modules: Iterable[Module], extra_types: Iterable[type[Message]] = ()
+    ) -> None:
         self.messages: dict[str, MessageRoute] = {}
         self.queries: dict[str, QueryRoute] = {}
         self._modules: dict[str, str] = {}
@@ -62,9 +64,7 @@ class Router:
         """The name of the module that handles the message type."""
         return self._modules[type_url]
 
-    def execute_nested(
-        self, ctx: Context, packed: Iterable[Any], signer: str
-    ) -> list[any_pb2.Any]:
+    def execute_nested(self, ctx: Context, packed: Iterable[Any], signer: str) -> list[any_pb2.Any]:
         """Run messages carried by another message, all signed by `signer`, in the caller's branch.
 
         The same checks as for a transaction's own messages hold: a known type, canonical bytes, and

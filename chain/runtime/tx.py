@@ -74,3 +74,13 @@ def compute_sign_bytes(
             account_number=account_number,
         ).SerializeToString(deterministic=True)
     )
+
+
+def encode_tx(tx: Any) -> bytes:
+    """The TxRaw bytes of a cosmos.tx.v1beta1.Tx."""
+    raw = tx_pb2.TxRaw(
+        body_bytes=tx.body.SerializeToString(deterministic=True),
+        auth_info_bytes=tx.auth_info.SerializeToString(deterministic=True),
+        signatures=tx.signatures,
+    )
+    return bytes(raw.SerializeToString(deterministic=True))

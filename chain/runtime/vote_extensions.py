@@ -98,9 +98,7 @@ def validate_injected_commit(
     for vote in extended.votes:
         if vote.block_id_flag == _COMMIT and not verify_signature(
             public_keys[vote.validator.address],
-            encode_vote_extension_sign_bytes(
-                chain_id, height, extended.round, vote.vote_extension
-            ),
+            encode_vote_extension_sign_bytes(chain_id, height, extended.round, vote.vote_extension),
             vote.extension_signature,
         ):
             raise InvalidInjectedCommit(

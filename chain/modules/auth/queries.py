@@ -10,9 +10,7 @@ from chain.runtime.router import pack
 from chain.units import Address
 
 
-def _get_any_account(
-    ctx: Context, address: str
-) -> auth_pb2.BaseAccount | auth_pb2.ModuleAccount:
+def _get_any_account(ctx: Context, address: str) -> auth_pb2.BaseAccount | auth_pb2.ModuleAccount:
     decode_address(address)
     account = state.get_account(ctx, Address(address)) or state.get_module_account(
         ctx, Address(address)

@@ -43,9 +43,7 @@ def ensure_account(ctx: Context, address: Address) -> None:
     kv = ctx.kv(STORE)
     if kv.has(ACCOUNT_PREFIX + raw) or kv.has(MODULE_ACCOUNT_PREFIX + raw):
         return
-    set_account(
-        ctx, auth_pb2.BaseAccount(address=address, account_number=take_account_number(ctx))
-    )
+    set_account(ctx, auth_pb2.BaseAccount(address=address, account_number=take_account_number(ctx)))
 
 
 def take_account_number(ctx: Context) -> int:

@@ -26,9 +26,7 @@ def handle_send(ctx: Context, msg: tx_pb2.MsgSend) -> tx_pb2.MsgSendResponse:
     return tx_pb2.MsgSendResponse()
 
 
-def handle_multi_send(
-    ctx: Context, msg: tx_pb2.MsgMultiSend
-) -> tx_pb2.MsgMultiSendResponse:
+def handle_multi_send(ctx: Context, msg: tx_pb2.MsgMultiSend) -> tx_pb2.MsgMultiSendResponse:
     """Move the coins of one input to many outputs of the same sum; raises as handle_send."""
     if len(msg.inputs) != 1:
         raise InvalidRequest(f"{len(msg.inputs)} inputs; exactly one sender is allowed")

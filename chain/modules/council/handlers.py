@@ -56,9 +56,7 @@ def handle_submit_proposal(
     return council_pb2.MsgSubmitProposalResponse(proposal_id=proposal_id)
 
 
-def handle_approve(
-    ctx: Context, msg: council_pb2.MsgApprove
-) -> council_pb2.MsgApproveResponse:
+def handle_approve(ctx: Context, msg: council_pb2.MsgApprove) -> council_pb2.MsgApproveResponse:
     """A member's approval; raises NotMember, UnknownProposal, ProposalNotOpen, AlreadyVoted."""
     params = state.PARAMS.get(ctx)
     _require_member(params, msg.member)
@@ -93,9 +91,7 @@ def handle_reject(ctx: Context, msg: council_pb2.MsgReject) -> council_pb2.MsgRe
     return council_pb2.MsgRejectResponse(status=proposal.status)
 
 
-def handle_execute(
-    ctx: Context, msg: council_pb2.MsgExecute
-) -> council_pb2.MsgExecuteResponse:
+def handle_execute(ctx: Context, msg: council_pb2.MsgExecute) -> council_pb2.MsgExecuteResponse:
     """Run a passed proposal's messages, all or none; a refusal marks it FAILED with the code.
 
     Raises UnknownProposal, NotExecutable, OutOfGas.
@@ -122,9 +118,7 @@ def handle_execute(
         proposal.failure_codespace = error.codespace
         proposal.failure_code = error.code
         state.set_proposal(ctx, proposal)
-    ctx.emit(
-        "execute_proposal", {"proposal_id": proposal.id, "status": _get_status_name(proposal)}
-    )
+    ctx.emit("execute_proposal", {"proposal_id": proposal.id, "status": _get_status_name(proposal)})
     return council_pb2.MsgExecuteResponse(status=proposal.status)
 
 

@@ -72,6 +72,4 @@ def handle_misbehavior(ctx: Context, misbehavior: Misbehavior) -> None:
     if others:
         validator.power = 0
     state.set_validator(ctx, validator)
-    ctx.emit(
-        "tombstone", {"address": misbehavior.address.hex(), "height": misbehavior.height}
-    )
+    ctx.emit("tombstone", {"address": misbehavior.address.hex(), "height": misbehavior.height})

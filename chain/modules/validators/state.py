@@ -107,12 +107,7 @@ def get_set(ctx: Context, height: int) -> Sequence[SetMember]:
 
 def add_evidence(ctx: Context, record: validators_pb2.EvidenceRecord) -> bool:
     """Store evidence; False when the same was recorded before."""
-    key = (
-        EVIDENCE_PREFIX
-        + record.height.to_bytes(8)
-        + record.address
-        + bytes([record.kind])
-    )
+    key = EVIDENCE_PREFIX + record.height.to_bytes(8) + record.address + bytes([record.kind])
     kv = ctx.kv(STORE)
     if kv.has(key):
         return False
