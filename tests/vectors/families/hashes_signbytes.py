@@ -55,7 +55,7 @@ def run(folder: Path) -> Iterator[CaseResult]:
         "data_hash": _check_data,
     }
     for group, check in groups.items():
-        for index, case in enumerate(data[group]):
+        for index, case in enumerate(data.get(group, ())):
             problems = check(case)
             yield CaseResult(f"{group} {index}", not problems, "; ".join(problems))
 
