@@ -63,7 +63,7 @@ class LocalProcess:
             process = psutil.Process(saved["pid"])
             is_same = abs(process.create_time() - saved["create_time"]) < 0.1
             is_alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-        except (OSError, ValueError, KeyError, psutil.Error):
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
         return process if is_same and is_alive else None
 
