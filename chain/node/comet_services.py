@@ -23,6 +23,7 @@ from chain.client.comet import BlockAnswer, CometClient, CommittedTx
 from chain.client.errors import RpcError
 from chain.client.transaction import compute_tx_hash
 from chain.client.wallet import encode_address
+from chain.node.services import encode_tx
 from chain.runtime.errors import InvalidRequest
 
 TX_SERVICE: Final = "cosmos.tx.v1beta1.Service"
@@ -148,12 +149,7 @@ async def query_tx_encode(
 ) -> service_pb2.TxEncodeResponse:
     """The bytes of a transaction given as a message."""
     del rpc
-    raw = tx_pb2.TxRaw(
-        body_bytes=request.tx.body.SerializeToString(deterministic=True),
-        auth_info_bytes=request.tx.auth_info.SerializeToString(deterministic=True),
-        signatures=request.tx.signatures,
-    )
-    return service_pb2.TxEncodeResponse(tx_bytes=raw.SerializeToString(deterministic=True))
+    return service_pb2.TxEncodeResponse(tx_bytes=encode_tx(request.tx))
 
 
 async def query_get_syncing(

@@ -18,9 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
-from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2
 from chain._pb.cosmos.base.tendermint.v1beta1 import query_pb2 as comet_pb2
-from chain._pb.cosmos.tx.v1beta1 import service_pb2, tx_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.client.blocking import LoopThread
 from chain.client.comet import CometClient
@@ -31,12 +29,12 @@ from chain.client.registry import load_files
 from chain.errors import INTERNAL_TEXT, ChainError
 from chain.node.comet_services import COMET_ROUTES
 from chain.node.metrics import NodeMetrics
+from chain.node.services import SimulationRefused
 from chain.runtime.commit_store import HeightNotAvailable
 from chain.runtime.errors import InvalidHeight, NotFound, UnknownRequest
 
 _HEIGHT = re.compile(r"[0-9]{1,18}")
 _PATH = re.compile(r"/[A-Za-z0-9_.]{1,200}/[A-Za-z0-9_]{1,100}")
-SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
 ABCI_QUERY_PATH: Final = "/cosmos.base.tendermint.v1beta1.Service/ABCIQuery"
 
 
@@ -45,10 +43,6 @@ class QueryApplication(Protocol):
 
     def run_query(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
         """The encoded response of a query method, and the height of the state it read."""
-        ...
-
-    def simulate(self, tx: bytes) -> tuple[abci_pb2.GasInfo, abci_pb2.Result]:
-        """What a transaction would do now."""
         ...
 
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
@@ -146,7 +140,7 @@ class GrpcServer:
             return self._answer(path, data, context)
         except _Failure as failure:
             status, text = failure.status, failure.text
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug in one query must not end the server
             self._log.exception("bug in a query", path=path)
             if self._metrics:
                 self._metrics.bugs.labels("grpc").inc()
@@ -168,8 +162,6 @@ class GrpcServer:
         try:
             if path in COMET_ROUTES:
                 return self._ask_comet(path, data)
-            if path == SIMULATE_PATH:
-                return self._simulate(data)
             if path == ABCI_QUERY_PATH:
                 return self._abci_query(data)
             response, answered = self._application.run_query(path, data, height)
@@ -191,17 +183,6 @@ class GrpcServer:
             ) from error
         encoded: bytes = response.SerializeToString()
         return encoded
-
-    def _simulate(self, data: bytes) -> bytes:
-        request = service_pb2.SimulateRequest.FromString(data)
-        tx = request.tx_bytes or _encode_tx(request.tx)
-        try:
-            gas, result = self._application.simulate(tx)
-        except ChainError as error:
-            # Relayers match the text of a refusal and expect the SDK's status for it.
-            raise _Failure(grpc.StatusCode.UNKNOWN, str(error)) from error
-        response = service_pb2.SimulateResponse(gas_info=gas, result=result)
-        return response.SerializeToString()
 
     def _abci_query(self, data: bytes) -> bytes:
         request = comet_pb2.ABCIQueryRequest.FromString(data)
@@ -270,6 +251,9 @@ def _translate(error: Exception) -> tuple[grpc.StatusCode, str]:
         return grpc.StatusCode.NOT_FOUND, str(error)
     if isinstance(error, HeightNotAvailable | InvalidHeight):
         return grpc.StatusCode.OUT_OF_RANGE, str(error)
+    if isinstance(error, SimulationRefused):
+        # Relayers match the refusal's text and expect the status the SDK gives it.
+        return grpc.StatusCode.UNKNOWN, str(error)
     if isinstance(error, UnknownRequest):
         return grpc.StatusCode.UNIMPLEMENTED, str(error)
     if isinstance(error, NodeUnavailable):
@@ -277,12 +261,3 @@ def _translate(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, ChainError):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     raise error
-
-
-def _encode_tx(tx: tx_pb2.Tx) -> bytes:
-    raw = tx_pb2.TxRaw(
-        body_bytes=tx.body.SerializeToString(deterministic=True),
-        auth_info_bytes=tx.auth_info.SerializeToString(deterministic=True),
-        signatures=tx.signatures,
-    )
-    return raw.SerializeToString(deterministic=True)

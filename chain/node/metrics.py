@@ -4,7 +4,7 @@ Figures observe; nothing in consensus reads them. CometBFT serves its own on its
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
@@ -17,6 +17,9 @@ from prometheus_client import (
     ProcessCollector,
     start_http_server,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from chain._pb.tendermint.abci import types_pb2 as abci
 
@@ -56,8 +59,8 @@ class NodeMetrics:
             registry=self.registry,
         )
         self.bugs = Counter(
-            "margin_bugs",
-            "Unexpected exceptions, each a programming error to report, by place.",
+            "margin_shell_bugs",
+            "Unexpected exceptions in the node's shell, each a programming error, by place.",
             ["place"],
             registry=self.registry,
         )
@@ -88,10 +91,32 @@ class NodeMetrics:
         """Add a gauge read at scrape time, e.g. the hit rate of the store's cache."""
         Gauge(name, description, registry=self.registry).set_function(read)
 
+    def watch_bugs(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Add the application's own counts of unexpected exceptions, read at scrape time."""
+        self.registry.register(_BugCollector(read))
+
     def serve(self, host: str, port: int) -> WSGIServer:
         """A running HTTP server of the figures; shutdown() and server_close() end it."""
         server, _ = start_http_server(port, addr=host, registry=self.registry)
         return server
+
+
+class _BugCollector(Collector):
+    """The unexpected exceptions the application survived, by where they came from."""
+
+    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """One counter, a sample a place."""
+        family = CounterMetricFamily(
+            "margin_bugs",
+            "Unexpected exceptions in the application, each a programming error, by place.",
+            labels=["place"],
+        )
+        for place, count in sorted(self._read().items()):
+            family.add_metric([place], count)
+        yield family
 
 
 class MeteredApplication:

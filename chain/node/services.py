@@ -4,20 +4,25 @@ They read state and settings only, so the same handlers serve gRPC and abci_quer
 through the latter (GetNodeInfo, Config, staking Params).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
 from typing import Final
 
+from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2
 from chain._pb.cosmos.base.node.v1beta1 import query_pb2 as node_pb2
 from chain._pb.cosmos.base.tendermint.v1beta1 import query_pb2 as comet_pb2
 from chain._pb.cosmos.consensus.v1 import query_pb2 as consensus_pb2
 from chain._pb.cosmos.staking.v1beta1 import query_pb2 as staking_pb2
 from chain._pb.cosmos.staking.v1beta1 import staking_pb2 as staking_types
+from chain._pb.cosmos.tx.v1beta1 import service_pb2, tx_pb2
 from chain._pb.tendermint.p2p import types_pb2 as p2p_pb2
+from chain.errors import ChainError
 from chain.runtime import consensus
 from chain.runtime.commit_store import CommitStore
 from chain.runtime.context import Context
+from chain.runtime.execution import Outcome, build_events
 from chain.runtime.module import Module, QueryRoute
 from chain.units import NANOSECONDS, YEAR_S
 
@@ -43,8 +48,40 @@ class NodeFacts:
     moniker: str = ""
 
 
-def node_module(facts: NodeFacts, store: CommitStore) -> Module:
+class SimulationRefused(ChainError):
+    """A simulated transaction that would be refused; its text is the refusal's own."""
+
+    codespace = "node"
+    code = 2
+    summary = "simulation refused"
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+Simulate = Callable[[bytes], Outcome]
+"""What a transaction would come to on the check state: Application.run_simulation."""
+
+
+def node_module(facts: NodeFacts, store: CommitStore, simulate: Simulate) -> Module:
     """The module of node-level queries; it owns no store and no message."""
+
+    def query_simulate(
+        ctx: Context, request: service_pb2.SimulateRequest
+    ) -> service_pb2.SimulateResponse:
+        del ctx
+        outcome = simulate(request.tx_bytes or encode_tx(request.tx))
+        if outcome.code:
+            raise SimulationRefused(outcome.log)
+        return service_pb2.SimulateResponse(
+            gas_info=abci_pb2.GasInfo(gas_wanted=outcome.gas_wanted, gas_used=outcome.gas_used),
+            result=abci_pb2.Result(
+                data=outcome.build_data(),
+                log=outcome.log,
+                events=build_events(outcome.events),
+                msg_responses=outcome.responses,
+            ),
+        )
 
     def query_get_node_info(
         ctx: Context, request: comet_pb2.GetNodeInfoRequest
@@ -84,6 +121,12 @@ def node_module(facts: NodeFacts, store: CommitStore) -> Module:
         name="node",
         queries=(
             QueryRoute(
+                "/cosmos.tx.v1beta1.Service/Simulate",
+                service_pb2.SimulateRequest,
+                service_pb2.SimulateResponse,
+                query_simulate,
+            ),
+            QueryRoute(
                 "/cosmos.base.node.v1beta1.Service/Status",
                 node_pb2.StatusRequest,
                 node_pb2.StatusResponse,
@@ -121,6 +164,16 @@ def node_module(facts: NodeFacts, store: CommitStore) -> Module:
             ),
         ),
     )
+
+
+def encode_tx(tx: tx_pb2.Tx) -> bytes:
+    """The wire bytes of a transaction given as a message."""
+    raw = tx_pb2.TxRaw(
+        body_bytes=tx.body.SerializeToString(deterministic=True),
+        auth_info_bytes=tx.auth_info.SerializeToString(deterministic=True),
+        signatures=tx.signatures,
+    )
+    return raw.SerializeToString(deterministic=True)
 
 
 def build_version_info(chain_type: str) -> comet_pb2.VersionInfo:
