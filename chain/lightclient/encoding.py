@@ -8,7 +8,10 @@ structures specification and canonical.proto.
 from hashlib import sha256
 from typing import Final
 
+from chain.lightclient.errors import InvalidValidatorSet
 from chain.lightclient.types import (
+    INT64_MAX,
+    PUBLIC_KEY_BYTES,
     BlockId,
     BlockIdFlag,
     Commit,
@@ -28,10 +31,13 @@ VOTE_TYPE_PROPOSAL: Final = 32
 _VARINT: Final = 0
 _FIXED64: Final = 1
 _LENGTH_DELIMITED: Final = 2
+_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
 
 
 def uvarint(value: int) -> bytes:
     """The base-128 varint of an integer in [0, 2^64)."""
+    if 0 <= value <= 0x7F:
+        return _ONE_BYTE[value]
     assert 0 <= value < 1 << 64, f"{value} is not a uint64"
     out = bytearray()
     while value > 0x7F:
@@ -88,9 +94,18 @@ def encode_block_id(block_id: BlockId) -> bytes:
 
 
 def encode_simple_validator(validator: Validator) -> bytes:
-    """tendermint.types.SimpleValidator: the leaf of the validator set hash."""
-    key = bytes_field(1, validator.public_key)
-    return message_field(1, key) + varint_field(2, validator.voting_power)
+    """tendermint.types.SimpleValidator: the leaf of the validator set hash.
+
+    Raises InvalidValidatorSet for a key or power that validate_validator_set refuses, so that a
+    set hashed without validation cannot wrap.
+    """
+    power = validator.voting_power
+    if len(validator.public_key) != PUBLIC_KEY_BYTES or not 0 < power <= INT64_MAX:
+        raise InvalidValidatorSet(
+            f"a key of {len(validator.public_key)} bytes with power {power} has no encoding"
+        )
+    # Written out, since a hostile set has 10,000: a PublicKey that holds a key has 34 bytes.
+    return b"\x0a\x22\x0a\x20" + validator.public_key + b"\x10" + uvarint(power)
 
 
 def encode_commit_sig(sig: CommitSig) -> bytes:

@@ -31,6 +31,7 @@ from chain.lightclient.encoding import (
     length_delimited,
     uvarint,
 )
+from chain.lightclient.errors import InvalidValidatorSet
 from chain.lightclient.types import (
     ABSENT_SIG,
     HEIGHT_MAX,
@@ -166,6 +167,15 @@ def test_commit_sig(flag: int, address: bytes, time_ns: int, signature: bytes) -
     sig = CommitSig(flag, address, time_ns, signature)
     wire = commit_to_pb(Commit(1, 0, ZERO_BLOCK_ID, (sig,))).signatures[0]
     assert encode_commit_sig(sig) == wire.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "validator",
+    [Validator(bytes(31), 1), *(Validator(bytes(32), p) for p in (-1, 0, 1 << 63, 1 << 64))],
+)
+def test_validator_out_of_bounds_has_no_encoding(validator: Validator) -> None:
+    with pytest.raises(InvalidValidatorSet):
+        compute_validators_hash(ValidatorSet((validator,)))
 
 
 def test_absent_slot_carries_the_zero_time() -> None:
