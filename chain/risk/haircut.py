@@ -5,6 +5,7 @@ market and size together, latency, security, staleness.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isqrt
 
 from chain.units import PPM, WAD, YEAR_S, ceil_div, clamp, floor_div, mul_div_floor, mul_ppm_floor
@@ -46,6 +47,7 @@ class LienValue:
     counted_uusd: int
 
 
+@lru_cache(maxsize=4_096)
 def compute_latency_premium_ppm(
     volatility_wad: int, delta_t_s: int, confidence_z: int = CONFIDENCE_Z
 ) -> int:

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from chain.risk.haircut import compute_latency_premium_ppm
-from chain.units import PPM, ceil_div, clamp, floor_div, mul_div_floor, mul_ppm_ceil, mul_ppm_floor
+from chain.units import (
+    PPM,
+    WAD,
+    ceil_div,
+    clamp,
+    floor_div,
+    mul_div_floor,
+    mul_ppm_ceil,
+    mul_ppm_floor,
+)
 
 INITIAL_VOLATILITY_NUMERATOR = 5
 INITIAL_VOLATILITY_DENOMINATOR = 4
@@ -173,7 +182,19 @@ def compute_shortfall_uusd(equity_uusd: int, requirement_uusd: int, ratio: tuple
 
 
 def compute_position_value_uusd(size_quantums: int, price_wad: int, quantum_decimals: int) -> int:
-    """floor(size·P) in uusd, signed; floored toward minus infinity, so never in the holder's
-    favour.
+    """The value floor(size·P) in uusd, signed; floored toward minus infinity, so never in the
+    holder's favour.
     """
     return floor_div(size_quantums * price_wad, 10 ** (quantum_decimals + 12))
+
+
+def compute_position_magnitude_uusd(
+    size_quantums: int, price_wad: int, quantum_decimals: int
+) -> int:
+    """|size|·P in uusd rounded up: what requirements are charged on."""
+    return ceil_div(abs(size_quantums) * price_wad, 10 ** (quantum_decimals + 12))
+
+
+def compute_funding_owed_uusd(size_quantums: int, index_wad: int, settled_index_wad: int) -> int:
+    """What the position owes since it last settled (negative: is owed), rounded up."""
+    return ceil_div(size_quantums * (index_wad - settled_index_wad), WAD)

@@ -73,11 +73,3 @@ class CashNotSettled(ChainError):
     codespace = "accounts"
     code = 10
     summary = "cash not settled"
-
-
-class Unauthorized(ChainError):
-    """The signer is not the authority."""
-
-    codespace = "accounts"
-    code = 11
-    summary = "unauthorized"

@@ -6,7 +6,7 @@ and the lien indexes. Amounts are non-negative; a caller validates users' input 
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
 from chain.modules.accounts.errors import (
@@ -44,6 +44,8 @@ _ROUTE_TOTAL: Final = b"\x08"
 _ACCRUED_FEES: Final = b"\x09"
 _FUNDING_POOL: Final = b"\x0a"
 _PRESENT: Final = b"\x01"
+LEDGER_ACCOUNTS_MAX: Final = 10_000
+"""Accounts that one query may add up."""
 
 MODULE_ADDRESS: Final = module_address(MODULE_NAME)
 """The module account that holds the coins behind all cash."""
@@ -158,16 +160,16 @@ def open_account(ctx: Context, account_id: AccountId) -> Account:
 
 
 def set_account(ctx: Context, account: Account) -> None:
-    """Write the account and keep the index of accounts at risk (positions, or cash below zero)."""
+    """Write the account, and put one with a position or a debt into the index of those at risk.
+
+    Only the refresh of margin states takes it out again (`forget_at_risk`), so that it sees every
+    account once more after its last position closed.
+    """
     kv = ctx.kv(STORE)
     key = _id_key(account.id)
     kv.set(_ACCOUNT + key, encode_account(account).SerializeToString(deterministic=True))
-    is_at_risk = bool(account.positions) or account.cash_uusd < 0
-    if is_at_risk != kv.has(_AT_RISK + key):
-        if is_at_risk:
-            kv.set(_AT_RISK + key, _PRESENT)
-        else:
-            kv.delete(_AT_RISK + key)
+    if account.is_at_risk and not kv.has(_AT_RISK + key):
+        kv.set(_AT_RISK + key, _PRESENT)
 
 
 def iterate_accounts(ctx: Context, owner: Address | None = None) -> Iterator[Account]:
@@ -267,6 +269,30 @@ def iterate_funding_pools(ctx: Context) -> Iterator[tuple[str, int]]:
         yield key[1:].decode(), int(value)
 
 
+class Ledger(NamedTuple):
+    """The sums of the cash identity; what the module account must hold follows from them."""
+
+    cash_uusd: int
+    cost_uusd: int
+    funding_uusd: int
+    fees_uusd: int
+
+    @property
+    def expected_balance_uusd(self) -> int:
+        """Cash - cost + funding pools + accrued fees."""
+        return self.cash_uusd - self.cost_uusd + self.funding_uusd + self.fees_uusd
+
+
+def compute_ledger(ctx: Context) -> Ledger:
+    """The sums over all accounts; reads every account."""
+    cash = cost = 0
+    for account in iterate_accounts(ctx):
+        cash += account.cash_uusd
+        cost += sum(position.cost_uusd for position in account.positions.values())
+    funding = sum(amount for _, amount in iterate_funding_pools(ctx))
+    return Ledger(cash, cost, funding, get_accrued_fees(ctx))
+
+
 # Liens
 
 
@@ -308,7 +334,7 @@ def credit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int)
 
 
 def debit_lien(ctx: Context, account_id: AccountId, lien: LienKey, amount: int) -> None:
-    """Take from a lien and its totals; raises AccountNotFound, InsufficientLien; no margin check."""
+    """Take from a lien and its totals, unchecked; raises AccountNotFound, InsufficientLien."""
     account = require_account(ctx, account_id)
     held = account.liens.get(lien, 0)
     if amount > held:
@@ -396,15 +422,15 @@ def iterate_in_state(ctx: Context, state: MarginState) -> Iterator[AccountId]:
 
 
 def iterate_at_risk(ctx: Context, after: AccountId | None) -> Iterator[AccountId]:
-    """Accounts with a position or a debt, in key order, starting after one."""
+    """Accounts that have or lately had a position or debt, in key order, after one of them."""
     start = _AT_RISK if after is None else _AT_RISK + _id_key(after) + b"\x00"
     for key, _ in ctx.kv(STORE).iterate_range(start, b"\x03"):
         yield _parse_id(key[1:])
 
 
-def is_at_risk(ctx: Context, account_id: AccountId) -> bool:
-    """Whether the account has a position or a debt."""
-    return ctx.kv(STORE).has(_AT_RISK + _id_key(account_id))
+def forget_at_risk(ctx: Context, account_id: AccountId) -> None:
+    """Take an account without positions and debts out of the index."""
+    ctx.kv(STORE).delete(_AT_RISK + _id_key(account_id))
 
 
 def get_scan_cursor(ctx: Context) -> AccountId | None:

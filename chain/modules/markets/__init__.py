@@ -1,1 +1,68 @@
 """Perpetual markets: order books, fills, funding."""
+
+from chain._pb.margin.markets.v1 import markets_pb2, query_pb2, tx_pb2
+from chain.modules.markets import funding, genesis, handlers, queries
+from chain.runtime.module import MessageRoute, Module, QueryRoute
+
+_QUERY = "/margin.markets.v1.Query/"
+
+MODULE = Module(
+    name="markets",
+    stores=("markets",),
+    messages=(
+        MessageRoute(tx_pb2.MsgPlaceOrder, handlers.handle_place_order, "owner"),
+        MessageRoute(tx_pb2.MsgCancelOrder, handlers.handle_cancel_order, "owner"),
+        MessageRoute(tx_pb2.MsgCancelAll, handlers.handle_cancel_all, "owner"),
+        MessageRoute(tx_pb2.MsgListMarket, handlers.handle_list_market, "authority"),
+        MessageRoute(tx_pb2.MsgUpdateMarket, handlers.handle_update_market, "authority"),
+        MessageRoute(tx_pb2.MsgUpdateParams, handlers.handle_update_params, "authority"),
+    ),
+    queries=(
+        QueryRoute(
+            _QUERY + "Markets",
+            query_pb2.QueryMarketsRequest,
+            query_pb2.QueryMarketsResponse,
+            queries.query_markets,
+        ),
+        QueryRoute(
+            _QUERY + "OrderBook",
+            query_pb2.QueryOrderBookRequest,
+            query_pb2.QueryOrderBookResponse,
+            queries.query_order_book,
+        ),
+        QueryRoute(
+            _QUERY + "Orders",
+            query_pb2.QueryOrdersRequest,
+            query_pb2.QueryOrdersResponse,
+            queries.query_orders,
+        ),
+        QueryRoute(
+            _QUERY + "Fills",
+            query_pb2.QueryFillsRequest,
+            query_pb2.QueryFillsResponse,
+            queries.query_fills,
+        ),
+        QueryRoute(
+            _QUERY + "Positions",
+            query_pb2.QueryPositionsRequest,
+            query_pb2.QueryPositionsResponse,
+            queries.query_positions,
+        ),
+        QueryRoute(
+            _QUERY + "SimulateOrder",
+            query_pb2.QuerySimulateOrderRequest,
+            query_pb2.QuerySimulateOrderResponse,
+            queries.query_simulate_order,
+        ),
+        QueryRoute(
+            _QUERY + "Params",
+            query_pb2.QueryParamsRequest,
+            query_pb2.QueryParamsResponse,
+            queries.query_params,
+        ),
+    ),
+    genesis=markets_pb2.GenesisState,
+    init_genesis=genesis.init_genesis,
+    export_genesis=genesis.export_genesis,
+    end_block=funding.end_block,
+)

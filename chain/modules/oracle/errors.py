@@ -25,11 +25,3 @@ class InvalidOracleParams(ChainError):
     codespace = "oracle"
     code = 4
     summary = "invalid oracle parameters"
-
-
-class Unauthorized(ChainError):
-    """The signer is not the authority."""
-
-    codespace = "oracle"
-    code = 5
-    summary = "unauthorized"

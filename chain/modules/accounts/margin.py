@@ -1,0 +1,248 @@
+"""The margin of an account over its liens, cash, positions and open orders (systems rows 1, 6, 9).
+
+Other modules import this module, not its names: `from chain.modules.accounts import margin`. It
+reads collateral, markets and oracle, which in turn read accounts, and only modules may be circular.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from chain.modules.accounts import state
+from chain.modules.accounts.errors import InsufficientMargin
+from chain.modules.accounts.types import (
+    Account,
+    AccountMargin,
+    LienKey,
+    LienMargin,
+    Position,
+    PositionMargin,
+)
+from chain.modules.collateral import measurement as collateral
+from chain.modules.markets import state as markets
+from chain.modules.markets.types import Market, RestingOrder, Side
+from chain.modules.oracle import state as oracle
+from chain.modules.oracle.permissions import require_price
+from chain.modules.oracle.types import Action
+from chain.risk.haircut import compute_lien_value
+from chain.risk.margin import (
+    LinearTerms,
+    MarginState,
+    OrderRisk,
+    compute_funding_owed_uusd,
+    compute_initial_profit_uusd,
+    compute_margin_state,
+    compute_open_order_risk,
+    compute_position_magnitude_uusd,
+    compute_position_value_uusd,
+    compute_requirement_uusd,
+    compute_scaled_initial_ppm,
+    compute_shortfall_uusd,
+)
+from chain.runtime.context import Context
+from chain.runtime.gas import RISK_CELL
+from chain.units import NANOSECONDS, mul_ppm_ceil
+
+WITHDRAWAL_RATIO: Final = (5, 4)
+"""GMR that an account must have after anything leaves it."""
+
+
+def compute_terms(ctx: Context, market: Market, price_wad: int) -> LinearTerms:
+    """A market's requirement terms now: open interest, volatility and horizon in market time."""
+    open_interest_uusd = compute_position_value_uusd(
+        markets.get_market_state(ctx, market.id).open_interest_quantums,
+        price_wad,
+        market.quantum_decimals,
+    )
+    return LinearTerms(
+        maintenance_ppm=market.maintenance_ppm,
+        initial_ppm=compute_scaled_initial_ppm(
+            market.initial_ppm,
+            open_interest_uusd,
+            market.open_interest_lower_uusd,
+            market.open_interest_upper_uusd,
+        ),
+        volatility_wad=max(
+            oracle.get_volatility_wad(ctx, market.asset), market.volatility_floor_wad
+        ),
+        delta_t_s=oracle.compute_market_seconds(ctx, market.horizon_s * NANOSECONDS),
+    )
+
+
+def compute_lien_margin(ctx: Context, account: Account, lien: LienKey, amount: int) -> LienMargin:
+    """One lien at the oracle's price; worth nothing while its asset has no price."""
+    factors = collateral.get_lien_haircut(ctx, account.owner, lien, amount)
+    price = oracle.get_price(ctx, factors.asset)
+    price_wad = price.price_wad if price else 0
+    ctx.gas.consume(RISK_CELL)
+    return LienMargin(lien, amount, factors, price_wad, compute_lien_value(factors, price_wad))
+
+
+def _compute_order_risks(
+    market: Market, price_wad: int, orders: Sequence[RestingOrder]
+) -> list[OrderRisk]:
+    """The orders that can add risk; a reduce-only order is checked when it fills."""
+    risks = []
+    for order in orders:
+        if order.market != market.id or order.reduce_only:
+            continue
+        notional = market.compute_notional_uusd(order.ticks, order.remaining_steps)
+        size = order.remaining_steps * market.step_quantums
+        # Floor for a buy, ceiling for a sell: either way against the account.
+        value = (
+            compute_position_value_uusd(size, price_wad, market.quantum_decimals)
+            if order.side is Side.BUY
+            else compute_position_magnitude_uusd(size, price_wad, market.quantum_decimals)
+        )
+        fee = mul_ppm_ceil(notional, market.maker_fee_ppm)
+        risks.append(OrderRisk(order.side.sign * size, notional, value, fee))
+    return risks
+
+
+def compute_position_margin(
+    ctx: Context, market: Market, position: Position, orders: Sequence[RestingOrder]
+) -> PositionMargin:
+    """One market of an account at the oracle's price; raises PriceNotUsable before any price."""
+    price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    ctx.gas.consume(RISK_CELL)
+    decimals = market.quantum_decimals
+    size = position.size_quantums
+    index = markets.get_market_state(ctx, market.id).funding_index_wad
+    funding = compute_funding_owed_uusd(size, index, position.funding_index_wad) if size else 0
+    value = compute_position_value_uusd(size, price_wad, decimals)
+    terms = compute_terms(ctx, market, price_wad)
+    worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, orders))
+    worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
+    return PositionMargin(
+        market=market.id,
+        asset=market.asset,
+        position=position,
+        price_wad=price_wad,
+        value_uusd=value,
+        funding_owed_uusd=funding,
+        unrealised_uusd=value - position.cost_uusd - funding,
+        terms=terms,
+        maintenance_uusd=compute_requirement_uusd(
+            compute_position_magnitude_uusd(size, price_wad, decimals),
+            terms.maintenance_ppm,
+            terms.latency_ppm,
+        ),
+        initial_uusd=compute_requirement_uusd(
+            worst_notional, terms.initial_ppm, terms.latency_initial_ppm
+        ),
+        worst_size_quantums=worst.worst_size_quantums,
+        worst_notional_uusd=worst_notional,
+        order_loss_uusd=worst.loss_uusd,
+    )
+
+
+def compute_account_margin(
+    ctx: Context, account: Account, orders: Sequence[RestingOrder] | None = None
+) -> AccountMargin:
+    """The margin of the account as given (stored or not) with its resting orders, or those given.
+
+    Open orders count for initial margin at their worst fill; not for maintenance, since the first
+    step of any liquidation cancels them.
+    """
+    if orders is None:
+        orders = markets.get_account_orders(ctx, account.id)
+    liens = tuple(
+        compute_lien_margin(ctx, account, lien, amount)
+        for lien, amount in sorted(account.liens.items())
+    )
+    market_ids = sorted({*account.positions, *(order.market for order in orders)})
+    positions = tuple(
+        compute_position_margin(
+            ctx,
+            markets.require_market(ctx, market_id),
+            account.positions.get(market_id) or Position(),
+            orders,
+        )
+        for market_id in market_ids
+    )
+    profit_ppm = state.get_params(ctx).initial_profit_ppm
+    collateral_uusd = sum(lien.value.counted_uusd for lien in liens)
+    unrealised = sum(position.unrealised_uusd for position in positions)
+    equity = collateral_uusd + account.cash_uusd + unrealised
+    equity_initial = (
+        collateral_uusd
+        + account.cash_uusd
+        + sum(
+            compute_initial_profit_uusd(position.unrealised_uusd, profit_ppm)
+            - position.order_loss_uusd
+            for position in positions
+        )
+    )
+    maintenance = sum(position.maintenance_uusd for position in positions)
+    return AccountMargin(
+        cash_uusd=account.cash_uusd,
+        collateral_uusd=collateral_uusd,
+        unrealised_uusd=unrealised,
+        equity_uusd=equity,
+        equity_initial_uusd=equity_initial,
+        maintenance_uusd=maintenance,
+        initial_uusd=sum(position.initial_uusd for position in positions),
+        worst_notional_uusd=sum(position.worst_notional_uusd for position in positions),
+        state=compute_margin_state(equity, maintenance),
+        liens=liens,
+        positions=positions,
+    )
+
+
+def find_initial_shortfall(ctx: Context, margin: AccountMargin) -> str:
+    """Why the margin does not carry new risk, with numbers and remedy; empty when it does."""
+    if margin.equity_initial_uusd < margin.initial_uusd:
+        shortfall = margin.initial_uusd - margin.equity_initial_uusd
+        return (
+            f"initial equity would be {margin.equity_initial_uusd} uusd, below the initial "
+            f"requirement of {margin.initial_uusd}; deposit {shortfall} uusd or reduce the order"
+        )
+    leverage = state.get_params(ctx).leverage_max
+    largest = leverage * max(0, margin.equity_initial_uusd)
+    if margin.worst_notional_uusd > largest:
+        return (
+            f"positions and orders would reach {margin.worst_notional_uusd} uusd, above {leverage} "
+            f"times initial equity ({largest}); reduce the order"
+        )
+    return ""
+
+
+def require_initial_margin(ctx: Context, margin: AccountMargin) -> None:
+    """Raise InsufficientMargin unless the margin carries new risk (E_initial >= IMR, leverage)."""
+    shortfall = find_initial_shortfall(ctx, margin)
+    if shortfall:
+        raise InsufficientMargin(
+            shortfall,
+            equity_initial_uusd=margin.equity_initial_uusd,
+            initial_uusd=margin.initial_uusd,
+        )
+
+
+def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
+    """The margin after something left the account; raises InsufficientMargin or PriceNotUsable.
+
+    Needs E_initial >= IMR, GMR >= 1.25 and prices good for withdrawals. An account with neither
+    positions, orders nor debts needs no prices: nothing can be owed.
+    """
+    margin = compute_account_margin(ctx, account_after)
+    if not margin.positions and account_after.cash_uusd >= 0:
+        return margin
+    for position in margin.positions:
+        require_price(ctx, position.asset, Action.WITHDRAW)
+    for lien in margin.liens:
+        if lien.factors.recognized_amount == 0:
+            continue
+        require_price(ctx, lien.factors.asset, Action.WITHDRAW)
+    require_initial_margin(ctx, margin)
+    missing = compute_shortfall_uusd(margin.equity_uusd, margin.maintenance_uusd, WITHDRAWAL_RATIO)
+    if missing:
+        raise InsufficientMargin(
+            f"equity would be {margin.equity_uusd} uusd against a maintenance requirement of "
+            f"{margin.maintenance_uusd}, a ratio below 1.25; deposit {missing} uusd, reduce "
+            f"positions, or withdraw {missing} uusd of counted value less",
+            equity_uusd=margin.equity_uusd,
+            maintenance_uusd=margin.maintenance_uusd,
+            missing_uusd=missing,
+        )
+    if margin.state is not MarginState.HEALTHY:
+        raise InsufficientMargin(f"equity would be {margin.equity_uusd} uusd, below zero; deposit")
+    return margin

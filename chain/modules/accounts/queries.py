@@ -1,0 +1,168 @@
+"""Queries of margin accounts."""
+
+from itertools import islice
+from typing import Final
+
+from chain._pb.margin.accounts.v1 import accounts_pb2
+from chain._pb.margin.accounts.v1 import query_pb2 as pb
+from chain.modules.accounts import margin as accounts_margin
+from chain.modules.accounts import state
+from chain.modules.accounts.errors import InvalidAccount
+from chain.modules.accounts.types import (
+    CASH_DENOM,
+    Account,
+    AccountMargin,
+    LienMargin,
+    PositionMargin,
+    parse_account_id,
+)
+from chain.modules.bank import state as bank
+from chain.risk.margin import compute_gmr_ppm
+from chain.runtime.context import Context
+from chain.units import ceil_div, clamp
+
+LIQUIDATABLE_MAX: Final = 200
+
+
+def query_account(ctx: Context, request: pb.QueryAccountRequest) -> pb.QueryAccountResponse:
+    """One account; raises AccountNotFound."""
+    account = state.require_account(ctx, parse_account_id(request.owner, request.number))
+    return pb.QueryAccountResponse(account=state.encode_account(account))
+
+
+def query_accounts(ctx: Context, request: pb.QueryAccountsRequest) -> pb.QueryAccountsResponse:
+    """All accounts of an owner, at most 128, by number."""
+    owner = parse_account_id(request.owner, 0).owner
+    return pb.QueryAccountsResponse(
+        accounts=[state.encode_account(account) for account in state.iterate_accounts(ctx, owner)]
+    )
+
+
+def _encode_lien(line: LienMargin) -> pb.LienMargin:
+    factors = line.factors
+    return pb.LienMargin(
+        lien=accounts_pb2.Lien(
+            chain_id=line.lien.chain_id,
+            denom=line.lien.denom,
+            vault=line.lien.vault,
+            route_id=line.lien.route_id,
+            amount=str(line.amount),
+        ),
+        asset=factors.asset,
+        recognized_amount=str(factors.recognized_amount),
+        price_wad=str(line.price_wad),
+        value_uusd=str(line.value.value_uusd),
+        market_ppm=str(factors.market_ppm),
+        size_weight_ppm=str(factors.size_weight_ppm),
+        latency_ppm=str(factors.latency_ppm),
+        security_ppm=str(factors.security_ppm),
+        staleness_ppm=str(factors.staleness_ppm),
+        haircut_ppm=str(line.value.haircut_ppm),
+        counted_uusd=str(line.value.counted_uusd),
+    )
+
+
+def _encode_position(line: PositionMargin) -> pb.PositionMargin:
+    return pb.PositionMargin(
+        position=accounts_pb2.Position(
+            market=line.market,
+            size_quantums=str(line.position.size_quantums),
+            cost_uusd=str(line.position.cost_uusd),
+            funding_index_wad=str(line.position.funding_index_wad),
+        ),
+        price_wad=str(line.price_wad),
+        value_uusd=str(line.value_uusd),
+        unrealised_uusd=str(line.unrealised_uusd),
+        maintenance_ppm=str(line.terms.maintenance_ppm),
+        latency_ppm=str(line.terms.latency_ppm),
+        maintenance_uusd=str(line.maintenance_uusd),
+        initial_ppm=str(line.terms.initial_ppm),
+        latency_initial_ppm=str(line.terms.latency_initial_ppm),
+        initial_uusd=str(line.initial_uusd),
+        worst_size_quantums=str(line.worst_size_quantums),
+        order_loss_uusd=str(line.order_loss_uusd),
+    )
+
+
+def compute_withdrawable_uusd(margin: AccountMargin) -> int:
+    """The cash whose withdrawal keeps E_initial >= IMR and GMR >= 1.25; prices are not judged."""
+    numerator, denominator = accounts_margin.WITHDRAWAL_RATIO
+    free_initial = margin.equity_initial_uusd - margin.initial_uusd
+    free_ratio = margin.equity_uusd - ceil_div(margin.maintenance_uusd * numerator, denominator)
+    if not margin.positions:
+        return max(0, margin.cash_uusd)
+    return clamp(min(free_initial, free_ratio), 0, max(0, margin.cash_uusd))
+
+
+def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
+    """The margin of an account with every factor and formula input, decimals as texts."""
+    margin = accounts_margin.compute_account_margin(ctx, account)
+    gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
+    return pb.MarginExplanation(
+        cash_uusd=str(margin.cash_uusd),
+        collateral_uusd=str(margin.collateral_uusd),
+        unrealised_uusd=str(margin.unrealised_uusd),
+        equity_uusd=str(margin.equity_uusd),
+        equity_initial_uusd=str(margin.equity_initial_uusd),
+        maintenance_uusd=str(margin.maintenance_uusd),
+        initial_uusd=str(margin.initial_uusd),
+        gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
+        state=margin.state.value,
+        withdrawable_uusd=str(compute_withdrawable_uusd(margin)),
+        liens=[_encode_lien(line) for line in margin.liens],
+        positions=[_encode_position(line) for line in margin.positions],
+    )
+
+
+def query_margin(ctx: Context, request: pb.QueryMarginRequest) -> pb.QueryMarginResponse:
+    """An account's margin now, explained, and the state the block hook last recorded."""
+    account_id = parse_account_id(request.owner, request.number)
+    explanation = explain_margin(ctx, state.require_account(ctx, account_id))
+    recorded, since = state.get_margin_state(ctx, account_id)
+    return pb.QueryMarginResponse(
+        margin=explanation, recorded_state=recorded.value, recorded_since_height=since
+    )
+
+
+def query_liquidatable(
+    ctx: Context, request: pb.QueryLiquidatableRequest
+) -> pb.QueryLiquidatableResponse:
+    """Accounts last seen below a ratio of 1, the worst state first."""
+    limit = min(request.limit or LIQUIDATABLE_MAX, LIQUIDATABLE_MAX)
+    found = islice(state.iterate_liquidatable(ctx), limit)
+    return pb.QueryLiquidatableResponse(
+        accounts=[
+            accounts_pb2.AccountMarginState(
+                owner=account_id.owner,
+                number=account_id.number,
+                state=margin_state.value,
+                since_height=state.get_margin_state(ctx, account_id)[1],
+            )
+            for account_id, margin_state in found
+        ]
+    )
+
+
+def query_ledger(ctx: Context, request: pb.QueryLedgerRequest) -> pb.QueryLedgerResponse:
+    """Both sides of the cash identity; raises InvalidAccount on a chain too large to add up."""
+    del request
+    if sum(1 for _ in islice(state.iterate_accounts(ctx), state.LEDGER_ACCOUNTS_MAX + 1)) > (
+        state.LEDGER_ACCOUNTS_MAX
+    ):
+        raise InvalidAccount(
+            f"more than {state.LEDGER_ACCOUNTS_MAX} accounts; add up an export instead"
+        )
+    ledger = state.compute_ledger(ctx)
+    return pb.QueryLedgerResponse(
+        bank_balance_uusd=str(bank.get_balance(ctx, state.MODULE_ADDRESS, CASH_DENOM)),
+        cash_total_uusd=str(ledger.cash_uusd),
+        cost_total_uusd=str(ledger.cost_uusd),
+        funding_total_uusd=str(ledger.funding_uusd),
+        accrued_fees_uusd=str(ledger.fees_uusd),
+    )
+
+
+def query_params(ctx: Context, request: pb.QueryParamsRequest) -> pb.QueryParamsResponse:
+    """The governed parameters."""
+    del request
+    return pb.QueryParamsResponse(params=state.get_params(ctx))

@@ -1,0 +1,177 @@
+"""The bounds of market parameters, and the markets' part of the genesis file."""
+
+from chain._pb.margin.markets.v1 import markets_pb2 as pb
+from chain.modules.accounts.types import NUMBER_MAX, AccountId
+from chain.modules.markets import state
+from chain.modules.markets.errors import InvalidMarket
+from chain.modules.markets.types import MarketState, RestingOrder, Side
+from chain.modules.oracle import state as oracle
+from chain.runtime.address import decode_address
+from chain.runtime.context import Context
+from chain.units import (
+    PPM,
+    WAD,
+    Address,
+    floor_div,
+    parse_amount,
+    parse_nonnegative,
+    parse_signed,
+)
+
+ID_BYTES_MAX = 32
+MONEY_LIMIT = 10**30
+"""Caps and open interest in uusd are below it."""
+VOLATILITY_MAX_WAD = 100 * WAD
+
+
+def _require(value: int, low: int, high: int, field: str) -> None:
+    if not low <= value <= high:
+        raise InvalidMarket(f"{field} {value} must lie within [{low}, {high}]")
+
+
+def validate_params(params: pb.Params) -> None:
+    """Raise InvalidMarket at the first bound that is broken."""
+    _require(params.orders_max, 1, 200, "orders_max")
+    _require(params.fills_max, 1, 200, "fills_max")
+    _require(params.fills_kept, 1, 1_000, "fills_kept")
+    _require(params.funding_interval_s, 1, 604_800, "funding_interval_s")
+    _require(params.markets_max, 1, 256, "markets_max")
+
+
+def validate_market(ctx: Context, market: pb.Market) -> None:
+    """Raise InvalidMarket (or InvalidAmount) at the first bound that is broken.
+
+    Tick and step must make the value of one step at one tick a whole number of uusd: fills are
+    exact.
+    """
+    words = market.id.split("-")
+    if not all(word.isascii() and word.isalnum() and word.isupper() for word in words):
+        raise InvalidMarket(f"market id {market.id[:40]!r} must be as ETH-USD")
+    _require(len(market.id), 1, ID_BYTES_MAX, "length of the market id")
+    if oracle.get_rules(ctx).get_asset(market.asset) is None:
+        raise InvalidMarket(f"the oracle does not price asset {market.asset[:40]!r}; add it first")
+    if market.status not in (pb.MARKET_STATUS_ACTIVE, pb.MARKET_STATUS_REDUCE_ONLY):
+        raise InvalidMarket(f"status {market.status} must be active (1) or reduce-only (2)")
+    _require(market.quantum_decimals, 0, 18, "quantum_decimals")
+    tick = parse_amount(market.tick_wad, "tick_wad")
+    step = parse_amount(market.step_quantums, "step_quantums")
+    _require(tick, 1, 10**30, "tick_wad")
+    _require(step, 1, 10**30, "step_quantums")
+    unit = 10 ** (market.quantum_decimals + 12)
+    if tick * step % unit:
+        raise InvalidMarket(
+            f"tick_wad {tick} times step_quantums {step} must be a multiple of {unit}, so that "
+            f"every fill is a whole number of uusd; raise the tick or the step"
+        )
+    _require(market.maintenance_ppm, 1, PPM, "maintenance_ppm")
+    _require(market.initial_ppm, floor_div(market.maintenance_ppm * 5, 4), PPM, "initial_ppm")
+    floor = parse_nonnegative(market.volatility_floor_wad, "volatility_floor_wad")
+    _require(floor, 0, VOLATILITY_MAX_WAD, "volatility_floor_wad")
+    _require(market.horizon_s, 1, 604_800, "horizon_s")
+    lower = parse_nonnegative(market.open_interest_lower_uusd, "open_interest_lower_uusd")
+    upper = parse_nonnegative(market.open_interest_upper_uusd, "open_interest_upper_uusd")
+    largest = parse_nonnegative(market.open_interest_max_uusd, "open_interest_max_uusd")
+    _require(largest, 0, MONEY_LIMIT, "open_interest_max_uusd")
+    _require(upper, lower, MONEY_LIMIT, "open_interest_upper_uusd")
+    for field, value in (
+        ("maker_fee_ppm", market.maker_fee_ppm),
+        ("taker_fee_ppm", market.taker_fee_ppm),
+        ("funding_ppm_max", market.funding_ppm_max),
+    ):
+        _require(value, 0, floor_div(PPM, 20), field)
+    _require(market.price_band_ppm, 1, floor_div(PPM, 2), "price_band_ppm")
+
+
+def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
+    """Store parameters, markets, orders and fills; raises InvalidMarket."""
+    validate_params(genesis.params)
+    state.set_params(ctx, genesis.params)
+    _require(len(genesis.markets), 0, genesis.params.markets_max, "number of markets")
+    for market in genesis.markets:
+        validate_market(ctx, market)
+        if state.get_market(ctx, market.id) is not None:
+            raise InvalidMarket(f"market {market.id} is there twice")
+        state.set_market(ctx, market)
+    for message in genesis.states:
+        state.require_market(ctx, message.market)
+        market_state = MarketState(
+            open_interest_quantums=parse_nonnegative(message.open_interest_quantums),
+            funding_index_wad=parse_signed(message.funding_index_wad, "funding_index_wad"),
+            funding_time_ns=message.funding_time_ns,
+            premium_sum_ppm=parse_signed(message.premium_sum_ppm, "premium_sum_ppm"),
+            premium_samples=message.premium_samples,
+            last_price_wad=parse_nonnegative(message.last_price_wad, "last_price_wad"),
+        )
+        state.set_market_state(ctx, message.market, market_state)
+    for order in genesis.orders:
+        _init_order(ctx, order, genesis.next_order_id)
+    state.set_next_order_id(ctx, max(1, genesis.next_order_id))
+    for fill in genesis.fills:
+        state.add_fill(ctx, fill, genesis.params.fills_kept)
+    state.set_next_fill_id(ctx, max(1, genesis.next_fill_id))
+
+
+def _init_order(ctx: Context, order: pb.Order, next_order_id: int) -> None:
+    market = state.require_market(ctx, order.market)
+    _require(order.id, 1, next_order_id - 1, "order id")
+    _require(order.number, 0, NUMBER_MAX, "account number")
+    if order.side not in (pb.SIDE_BUY, pb.SIDE_SELL):
+        raise InvalidMarket(f"side {order.side} of order {order.id} must be buy (1) or sell (2)")
+    decode_address(order.owner, "owner")
+    ticks, ticks_rest = divmod(parse_amount(order.price_wad, "price_wad"), market.tick_wad)
+    step = market.step_quantums
+    size, size_rest = divmod(parse_amount(order.size_quantums, "size_quantums"), step)
+    left, left_rest = divmod(parse_amount(order.remaining_quantums, "remaining_quantums"), step)
+    if ticks_rest or size_rest or left_rest or left > size:
+        raise InvalidMarket(f"order {order.id} is off the tick or step of {market.id}")
+    _require(ticks, 1, state.TICKS_LIMIT, "price in ticks")
+    _require(size, 1, state.STEPS_LIMIT, "size in steps")
+    state.insert_order(
+        ctx,
+        AccountId(Address(order.owner), order.number),
+        RestingOrder(
+            id=order.id,
+            market=order.market,
+            side=Side(order.side),
+            ticks=ticks,
+            remaining_steps=left,
+            size_steps=size,
+            reduce_only=order.reduce_only,
+        ),
+    )
+
+
+def encode_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> pb.Order:
+    """A resting order as queries and the genesis file show it."""
+    market = state.require_market(ctx, order.market)
+    return pb.Order(
+        id=order.id,
+        market=order.market,
+        owner=account_id.owner,
+        number=account_id.number,
+        side=order.side.value,
+        price_wad=str(order.ticks * market.tick_wad),
+        size_quantums=str(order.size_steps * market.step_quantums),
+        remaining_quantums=str(order.remaining_steps * market.step_quantums),
+        reduce_only=order.reduce_only,
+    )
+
+
+def export_genesis(ctx: Context) -> pb.GenesisState:
+    """The module's state as a genesis file holds it."""
+    orders = [
+        encode_order(ctx, account_id, order) for account_id, order in state.iterate_all_orders(ctx)
+    ]
+    markets = list(state.iterate_market_messages(ctx))
+    return pb.GenesisState(
+        params=state.get_params(ctx),
+        markets=markets,
+        states=[
+            state.encode_market_state(market.id, state.get_market_state(ctx, market.id))
+            for market in markets
+        ],
+        orders=sorted(orders, key=lambda order: order.id),
+        next_order_id=state.get_next_order_id(ctx),
+        fills=list(state.iterate_fills(ctx)),
+        next_fill_id=state.get_next_fill_id(ctx),
+    )

@@ -1,0 +1,154 @@
+"""Messages of the markets."""
+
+from chain._pb.margin.markets.v1 import markets_pb2, tx_pb2
+from chain.modules.accounts.errors import AccountLocked
+from chain.modules.accounts.state import require_account
+from chain.modules.accounts.types import AccountId, AccountStatus, parse_account_id
+from chain.modules.council import state as council
+from chain.modules.markets import state
+from chain.modules.markets.errors import (
+    InvalidMarket,
+    InvalidOrder,
+    OrderNotFound,
+)
+from chain.modules.markets.genesis import validate_market, validate_params
+from chain.modules.markets.matching import (
+    OrderRequest,
+    PlacedOrder,
+    cancel_order,
+    cancel_orders,
+    place_order,
+)
+from chain.modules.markets.types import Market, Side, TimeInForce
+from chain.runtime.context import Context
+from chain.units import floor_div, parse_amount
+
+_FIXED_BY_POSITIONS = ("asset", "quantum_decimals", "tick_wad", "step_quantums")
+"""Fields that give stored sizes, costs and book keys their meaning; they never change."""
+
+
+def parse_order(ctx: Context, msg: tx_pb2.MsgPlaceOrder) -> OrderRequest:
+    """The order that a message asks; raises InvalidOrder, UnknownMarket, InvalidAmount."""
+    if msg.side not in (markets_pb2.SIDE_BUY, markets_pb2.SIDE_SELL):
+        raise InvalidOrder(f"side {msg.side} must be buy (1) or sell (2)")
+    if msg.time_in_force not in (
+        markets_pb2.TIME_IN_FORCE_GOOD_TILL_CANCEL,
+        markets_pb2.TIME_IN_FORCE_IMMEDIATE_OR_CANCEL,
+        markets_pb2.TIME_IN_FORCE_POST_ONLY,
+    ):
+        raise InvalidOrder(
+            f"time_in_force {msg.time_in_force} must be good-till-cancel (1), "
+            f"immediate-or-cancel (2) or post-only (3)"
+        )
+    return OrderRequest(
+        account_id=parse_account_id(msg.owner, msg.number),
+        market=state.require_market(ctx, msg.market),
+        side=Side(msg.side),
+        size_quantums=parse_amount(msg.size_quantums, "size_quantums"),
+        price_wad=parse_amount(msg.price_wad, "price_wad") if msg.price_wad else None,
+        time_in_force=TimeInForce(msg.time_in_force),
+        reduce_only=msg.reduce_only,
+    )
+
+
+def encode_placed(market: Market, placed: PlacedOrder) -> tx_pb2.MsgPlaceOrderResponse:
+    """What became of an order, as its owner is told."""
+    average = ""
+    if placed.filled_quantums:
+        scale = 10 ** (market.quantum_decimals + 12)
+        average = str(floor_div(placed.notional_uusd * scale, placed.filled_quantums))
+    return tx_pb2.MsgPlaceOrderResponse(
+        order_id=placed.order_id,
+        filled_quantums=str(placed.filled_quantums),
+        resting_quantums=str(placed.resting_quantums),
+        average_price_wad=average,
+        fee_uusd=str(placed.fee_uusd),
+        ended_because=placed.ended_because,
+    )
+
+
+def handle_place_order(ctx: Context, msg: tx_pb2.MsgPlaceOrder) -> tx_pb2.MsgPlaceOrderResponse:
+    """Match an order and rest what is left of it."""
+    request = parse_order(ctx, msg)
+    return encode_placed(request.market, place_order(ctx, request))
+
+
+def _require_unlocked(ctx: Context, account_id: AccountId) -> None:
+    if require_account(ctx, account_id).status is AccountStatus.LOCKED:
+        raise AccountLocked(
+            f"account {account_id.number} of {account_id.owner} is under liquidation; its orders "
+            f"are cancelled by it"
+        )
+
+
+def handle_cancel_order(ctx: Context, msg: tx_pb2.MsgCancelOrder) -> tx_pb2.MsgCancelOrderResponse:
+    """Cancel one resting order of the signer's account; raises OrderNotFound."""
+    account_id = parse_account_id(msg.owner, msg.number)
+    _require_unlocked(ctx, account_id)
+    for order in state.get_account_orders(ctx, account_id):
+        if order.id == msg.order_id:
+            cancel_order(ctx, account_id, order, "owner")
+            return tx_pb2.MsgCancelOrderResponse()
+    raise OrderNotFound(
+        f"order {msg.order_id} is not a resting order of account {account_id.number} of "
+        f"{account_id.owner}; it may have filled or been cancelled"
+    )
+
+
+def handle_cancel_all(ctx: Context, msg: tx_pb2.MsgCancelAll) -> tx_pb2.MsgCancelAllResponse:
+    """Cancel all resting orders of the signer's account, or those of one market."""
+    account_id = parse_account_id(msg.owner, msg.number)
+    if msg.market:
+        state.require_market(ctx, msg.market)
+    _require_unlocked(ctx, account_id)
+    return tx_pb2.MsgCancelAllResponse(
+        cancelled=cancel_orders(ctx, account_id, msg.market, "owner")
+    )
+
+
+def handle_list_market(ctx: Context, msg: tx_pb2.MsgListMarket) -> tx_pb2.MsgListMarketResponse:
+    """List a new market; only the council's authority may."""
+    council.require_authority(ctx, msg.authority)
+    validate_market(ctx, msg.market)
+    if state.get_market(ctx, msg.market.id) is not None:
+        raise InvalidMarket(f"market {msg.market.id} is listed already; send MsgUpdateMarket")
+    markets_max = state.get_params(ctx).markets_max
+    if sum(1 for _ in state.iterate_markets(ctx)) >= markets_max:
+        raise InvalidMarket(f"there are {markets_max} markets, the most allowed")
+    state.set_market(ctx, msg.market)
+    ctx.emit("market_listed", {"market": msg.market.id, "asset": msg.market.asset})
+    return tx_pb2.MsgListMarketResponse()
+
+
+def handle_update_market(
+    ctx: Context, msg: tx_pb2.MsgUpdateMarket
+) -> tx_pb2.MsgUpdateMarketResponse:
+    """Change a market's parameters, except those that positions and orders are counted in."""
+    council.require_authority(ctx, msg.authority)
+    market = state.require_market(ctx, msg.market.id)
+    validate_market(ctx, msg.market)
+    changed = state.decode_market(msg.market)
+    for field in _FIXED_BY_POSITIONS:
+        before, after = getattr(market, field), getattr(changed, field)
+        if before != after:
+            raise InvalidMarket(
+                f"{field} of {market.id} is {before} for good, positions are counted in it; list "
+                f"a new market instead of changing it to {after}"
+            )
+    state.set_market(ctx, msg.market)
+    ctx.emit("market_updated", {"market": market.id})
+    return tx_pb2.MsgUpdateMarketResponse()
+
+
+def handle_update_params(
+    ctx: Context, msg: tx_pb2.MsgUpdateParams
+) -> tx_pb2.MsgUpdateParamsResponse:
+    """Replace the parameters, except the size of the rings of fills; only the authority may."""
+    council.require_authority(ctx, msg.authority)
+    validate_params(msg.params)
+    kept = state.get_params(ctx).fills_kept
+    if msg.params.fills_kept != kept:
+        raise InvalidMarket(f"fills_kept is {kept} for good, recent fills lie in rings of it")
+    state.set_params(ctx, msg.params)
+    ctx.emit("markets_params_updated", {})
+    return tx_pb2.MsgUpdateParamsResponse()

@@ -1,0 +1,360 @@
+"""The markets store: the only place that knows its keys.
+
+A book entry lies under market, side, price and id, so that iterating a side meets the best price
+first and the oldest order first within a price: bid prices are stored complemented. An account's
+resting orders are one record, so that a margin check reads them at once.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from chain._pb.margin.markets.v1 import markets_pb2 as pb
+from chain.modules.accounts.types import AccountId
+from chain.modules.markets.errors import UnknownMarket
+from chain.modules.markets.types import Market, MarketState, MarketStatus, RestingOrder, Side
+from chain.runtime.context import Context
+from chain.units import Address
+
+STORE: Final = "markets"
+TICKS_LIMIT: Final = 1 << 63
+STEPS_LIMIT: Final = 1 << 63
+_PARAMS: Final = b"params"
+_MARKET: Final = b"\x01"
+_STATE: Final = b"\x02"
+_BOOK: Final = b"\x03"
+_ACCOUNT_ORDERS: Final = b"\x04"
+_BEST: Final = b"\x05"
+_NEXT_ORDER: Final = b"\x06"
+_FILL: Final = b"\x07"
+_NEXT_FILL: Final = b"\x08"
+_U64_MAX: Final = (1 << 64) - 1
+
+
+class BookEntry(NamedTuple):
+    """Whose order rests at a place in the book."""
+
+    ticks: int
+    order_id: int
+    account_id: AccountId
+    remaining_steps: int
+
+
+# Parameters and markets
+
+
+def get_params(ctx: Context) -> pb.Params:
+    """The governed parameters."""
+    value = ctx.kv(STORE).get(_PARAMS)
+    return pb.Params.FromString(value) if value else pb.Params()
+
+
+def set_params(ctx: Context, params: pb.Params) -> None:
+    """Store validated parameters."""
+    ctx.kv(STORE).set(_PARAMS, params.SerializeToString(deterministic=True))
+
+
+def decode_market(message: pb.Market) -> Market:
+    """The market that a validated protobuf describes."""
+    return Market(
+        id=message.id,
+        asset=message.asset,
+        status=MarketStatus(message.status),
+        quantum_decimals=message.quantum_decimals,
+        tick_wad=int(message.tick_wad),
+        step_quantums=int(message.step_quantums),
+        initial_ppm=message.initial_ppm,
+        maintenance_ppm=message.maintenance_ppm,
+        volatility_floor_wad=int(message.volatility_floor_wad or "0"),
+        horizon_s=message.horizon_s,
+        open_interest_lower_uusd=int(message.open_interest_lower_uusd or "0"),
+        open_interest_upper_uusd=int(message.open_interest_upper_uusd or "0"),
+        open_interest_max_uusd=int(message.open_interest_max_uusd or "0"),
+        maker_fee_ppm=message.maker_fee_ppm,
+        taker_fee_ppm=message.taker_fee_ppm,
+        funding_ppm_max=message.funding_ppm_max,
+        price_band_ppm=message.price_band_ppm,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _parse_market(encoded: bytes) -> Market:
+    return decode_market(pb.Market.FromString(encoded))
+
+
+def get_market(ctx: Context, market_id: str) -> Market | None:
+    """The market, or None."""
+    value = ctx.kv(STORE).get(_MARKET + market_id.encode())
+    return _parse_market(value) if value else None
+
+
+def require_market(ctx: Context, market_id: str) -> Market:
+    """The market; raises UnknownMarket."""
+    market = get_market(ctx, market_id)
+    if market is None:
+        raise UnknownMarket(f"market {market_id[:40]!r} is not listed; query Markets for those are")
+    return market
+
+
+def set_market(ctx: Context, market: pb.Market) -> None:
+    """Store a validated market."""
+    encoded = market.SerializeToString(deterministic=True)
+    ctx.kv(STORE).set(_MARKET + market.id.encode(), encoded)
+
+
+def iterate_market_messages(ctx: Context) -> Iterator[pb.Market]:
+    """All markets as protobuf, in order of id."""
+    for _, value in ctx.kv(STORE).iterate(_MARKET):
+        yield pb.Market.FromString(value)
+
+
+def iterate_markets(ctx: Context) -> Iterator[Market]:
+    """All markets in order of id."""
+    for _, value in ctx.kv(STORE).iterate(_MARKET):
+        yield _parse_market(value)
+
+
+def get_market_state(ctx: Context, market_id: str) -> MarketState:
+    """Open interest and funding of a market."""
+    value = ctx.kv(STORE).get(_STATE + market_id.encode())
+    if value is None:
+        return MarketState()
+    message = pb.MarketState.FromString(value)
+    return MarketState(
+        open_interest_quantums=int(message.open_interest_quantums or "0"),
+        funding_index_wad=int(message.funding_index_wad or "0"),
+        funding_time_ns=message.funding_time_ns,
+        premium_sum_ppm=int(message.premium_sum_ppm or "0"),
+        premium_samples=message.premium_samples,
+        last_price_wad=int(message.last_price_wad or "0"),
+    )
+
+
+def encode_market_state(market_id: str, market_state: MarketState) -> pb.MarketState:
+    """The state as its protobuf, without the best prices, which the book itself tells."""
+    return pb.MarketState(
+        market=market_id,
+        open_interest_quantums=str(market_state.open_interest_quantums),
+        funding_index_wad=str(market_state.funding_index_wad),
+        funding_time_ns=market_state.funding_time_ns,
+        premium_sum_ppm=str(market_state.premium_sum_ppm),
+        premium_samples=market_state.premium_samples,
+        last_price_wad=str(market_state.last_price_wad),
+    )
+
+
+def set_market_state(ctx: Context, market_id: str, market_state: MarketState) -> None:
+    """Store open interest and funding of a market."""
+    encoded = encode_market_state(market_id, market_state).SerializeToString(deterministic=True)
+    ctx.kv(STORE).set(_STATE + market_id.encode(), encoded)
+
+
+# Order book
+
+
+def _side_prefix(market_id: str, side: Side) -> bytes:
+    return _BOOK + market_id.encode() + b"\x00" + bytes((side,))
+
+
+def _book_key(market_id: str, side: Side, ticks: int, order_id: int) -> bytes:
+    price = _U64_MAX - ticks if side is Side.BUY else ticks
+    return _side_prefix(market_id, side) + price.to_bytes(8, "big") + order_id.to_bytes(8, "big")
+
+
+def _best_key(market_id: str, side: Side) -> bytes:
+    return _BEST + market_id.encode() + b"\x00" + bytes((side,))
+
+
+def get_best_ticks(ctx: Context, market_id: str, side: Side) -> int | None:
+    """The best price of a side in ticks; None when it is empty."""
+    value = ctx.kv(STORE).get(_best_key(market_id, side))
+    return int.from_bytes(value, "big") if value else None
+
+
+def is_better(side: Side, ticks: int, other_ticks: int) -> bool:
+    """Whether a price of this side is strictly ahead of another in the queue."""
+    return ticks > other_ticks if side is Side.BUY else ticks < other_ticks
+
+
+def iterate_book(ctx: Context, market_id: str, side: Side) -> Iterator[BookEntry]:
+    """The side's orders, best price first and oldest first within a price; bound at the call."""
+    prefix = _side_prefix(market_id, side)
+    start = len(prefix)
+    for key, value in ctx.kv(STORE).iterate(prefix):
+        price = int.from_bytes(key[start : start + 8], "big")
+        entry = pb.BookEntry.FromString(value)
+        yield BookEntry(
+            ticks=_U64_MAX - price if side is Side.BUY else price,
+            order_id=int.from_bytes(key[start + 8 :], "big"),
+            account_id=AccountId(Address(entry.owner), entry.number),
+            remaining_steps=entry.remaining_steps,
+        )
+
+
+def _set_entry(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
+    entry = pb.BookEntry(
+        owner=account_id.owner, number=account_id.number, remaining_steps=order.remaining_steps
+    )
+    key = _book_key(order.market, order.side, order.ticks, order.id)
+    ctx.kv(STORE).set(key, entry.SerializeToString(deterministic=True))
+
+
+def insert_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
+    """Rest an order in the book and in its account's record; the caller checked every limit."""
+    _set_entry(ctx, account_id, order)
+    orders = get_account_orders(ctx, account_id)
+    orders.append(order)
+    set_account_orders(ctx, account_id, orders)
+    best = get_best_ticks(ctx, order.market, order.side)
+    if best is None or is_better(order.side, order.ticks, best):
+        ctx.kv(STORE).set(_best_key(order.market, order.side), order.ticks.to_bytes(8, "big"))
+
+
+def remove_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
+    """Take an order out of the book and its account's record."""
+    orders = [other for other in get_account_orders(ctx, account_id) if other.id != order.id]
+    set_account_orders(ctx, account_id, orders)
+    _remove_entry(ctx, order)
+
+
+def remove_orders(ctx: Context, account_id: AccountId, removed: list[RestingOrder]) -> None:
+    """Take several orders of one account out at once."""
+    ids = [order.id for order in removed]
+    orders = [other for other in get_account_orders(ctx, account_id) if other.id not in ids]
+    set_account_orders(ctx, account_id, orders)
+    for order in removed:
+        _remove_entry(ctx, order)
+
+
+def _remove_entry(ctx: Context, order: RestingOrder) -> None:
+    kv = ctx.kv(STORE)
+    kv.delete(_book_key(order.market, order.side, order.ticks, order.id))
+    if get_best_ticks(ctx, order.market, order.side) != order.ticks:
+        return
+    first = next(iterate_book(ctx, order.market, order.side), None)
+    if first is None:
+        kv.delete(_best_key(order.market, order.side))
+    elif first.ticks != order.ticks:
+        kv.set(_best_key(order.market, order.side), first.ticks.to_bytes(8, "big"))
+
+
+def reduce_order(ctx: Context, account_id: AccountId, order_id: int, steps: int) -> RestingOrder:
+    """Take filled steps off a resting order, removing it when nothing is left; the order after."""
+    orders = get_account_orders(ctx, account_id)
+    order = next(other for other in orders if other.id == order_id)
+    order.remaining_steps -= steps
+    assert order.remaining_steps >= 0
+    if order.remaining_steps == 0:
+        remove_order(ctx, account_id, order)
+    else:
+        set_account_orders(ctx, account_id, orders)
+        _set_entry(ctx, account_id, order)
+    return order
+
+
+def _account_key(account_id: AccountId) -> bytes:
+    owner, number = account_id
+    return _ACCOUNT_ORDERS + owner.encode() + b"\x00" + bytes((number,))
+
+
+def get_account_orders(ctx: Context, account_id: AccountId) -> list[RestingOrder]:
+    """The account's resting orders in order of id."""
+    value = ctx.kv(STORE).get(_account_key(account_id))
+    if value is None:
+        return []
+    return [
+        RestingOrder(
+            id=order.id,
+            market=order.market,
+            side=Side(order.side),
+            ticks=order.ticks,
+            remaining_steps=order.remaining_steps,
+            size_steps=order.size_steps,
+            reduce_only=order.reduce_only,
+        )
+        for order in pb.AccountOrders.FromString(value).orders
+    ]
+
+
+def set_account_orders(ctx: Context, account_id: AccountId, orders: list[RestingOrder]) -> None:
+    """Write the account's record of resting orders."""
+    kv = ctx.kv(STORE)
+    if not orders:
+        kv.delete(_account_key(account_id))
+        return
+    message = pb.AccountOrders(
+        orders=[
+            pb.RestingOrder(
+                id=order.id,
+                market=order.market,
+                side=order.side.value,
+                ticks=order.ticks,
+                remaining_steps=order.remaining_steps,
+                size_steps=order.size_steps,
+                reduce_only=order.reduce_only,
+            )
+            for order in orders
+        ]
+    )
+    kv.set(_account_key(account_id), message.SerializeToString(deterministic=True))
+
+
+def iterate_all_orders(ctx: Context) -> Iterator[tuple[AccountId, RestingOrder]]:
+    """All resting orders with their accounts, in order of account."""
+    for key, _ in ctx.kv(STORE).iterate(_ACCOUNT_ORDERS):
+        account_id = AccountId(Address(key[1:-2].decode()), key[-1])
+        for order in get_account_orders(ctx, account_id):
+            yield account_id, order
+
+
+# Counters and fills
+
+
+def get_next_order_id(ctx: Context) -> int:
+    """The id of the next order; the first is 1."""
+    return int.from_bytes(ctx.kv(STORE).get(_NEXT_ORDER) or b"\x01", "big")
+
+
+def set_next_order_id(ctx: Context, order_id: int) -> None:
+    """Set the id of the next order."""
+    ctx.kv(STORE).set(_NEXT_ORDER, order_id.to_bytes(8, "big"))
+
+
+def take_order_id(ctx: Context) -> int:
+    """A fresh order id."""
+    order_id = get_next_order_id(ctx)
+    set_next_order_id(ctx, order_id + 1)
+    return order_id
+
+
+def get_next_fill_id(ctx: Context) -> int:
+    """The id of the next fill; the first is 1."""
+    return int.from_bytes(ctx.kv(STORE).get(_NEXT_FILL) or b"\x01", "big")
+
+
+def set_next_fill_id(ctx: Context, fill_id: int) -> None:
+    """Set the id of the next fill."""
+    ctx.kv(STORE).set(_NEXT_FILL, fill_id.to_bytes(8, "big"))
+
+
+def _fill_key(slot: int, market_id: str) -> bytes:
+    return _FILL + market_id.encode() + b"\x00" + slot.to_bytes(4, "big")
+
+
+def add_fill(ctx: Context, fill: pb.Fill, kept: int) -> None:
+    """Record a fill in the ring of its market's recent ones, over the oldest."""
+    slot = fill.id % max(1, kept)
+    ctx.kv(STORE).set(_fill_key(slot, fill.market), fill.SerializeToString(deterministic=True))
+
+
+def get_fills(ctx: Context, market_id: str) -> list[pb.Fill]:
+    """The market's recent fills, newest first; their number is bounded by the parameters."""
+    prefix = _FILL + market_id.encode() + b"\x00"
+    fills = [pb.Fill.FromString(value) for _, value in ctx.kv(STORE).iterate(prefix)]
+    return sorted(fills, key=lambda fill: fill.id, reverse=True)
+
+
+def iterate_fills(ctx: Context) -> Iterator[pb.Fill]:
+    """All kept fills, by market."""
+    for _, value in ctx.kv(STORE).iterate(_FILL):
+        yield pb.Fill.FromString(value)
