@@ -169,8 +169,9 @@ class _Inner:
         self.key = key
 
     def height(self) -> int:
-        """One more than the taller child."""
-        return max(self.left_height, self.right_height) + 1
+        """One more than the taller child, which is taller by one at most."""
+        left, right = self.left_height, self.right_height
+        return left + 1 + (right > left)
 
 
 _Child = NodeKey | _Leaf | _Inner
@@ -402,23 +403,23 @@ class WorkingTree:
         self, root: _Leaf | _Inner, nodes: list[tuple[NodeKey, Node, bytes]]
     ) -> tuple[NodeKey, bytes]:
         """Append the changed nodes under (and with) the root in post-order."""
-        version_bytes = self.version.to_bytes(8, "big")
         version_varint = encode_zigzag(self.version)
         leaf_head = b"\x00\x02" + version_varint
         inner_head = version_varint + b"\x20"
-        first_nonce = self._next_nonce
+        first_key = (self.version << 32) + self._next_nonce
         append, pack_inner, pack_leaf = nodes.append, _INNER.pack, _LEAF_HEADER.pack
         zigzag = _ZIGZAG
 
         def save_node(node: _Leaf | _Inner) -> tuple[NodeKey, bytes]:
+            key = node.key
             if isinstance(node, _Leaf):
-                key, value = node.key, node.value
+                value = node.value
                 length = len(key)
                 prefix = bytes((length,)) if length < 128 else encode_uvarint(length)
                 digest = sha256(
                     leaf_head + prefix + key + b"\x20" + sha256(value).digest()
                 ).digest()
-                node_key = version_bytes + (first_nonce + len(nodes)).to_bytes(4, "big")
+                node_key = (first_key + len(nodes)).to_bytes(NODE_KEY_LENGTH, "big")
                 append((node_key, (key, value), pack_leaf(255, length) + key + value))
                 return node_key, digest
             left, right = node.left, node.right
@@ -431,21 +432,18 @@ class WorkingTree:
             else:
                 right_key, right_hash = save_node(right)
             size, left_height, right_height = node.size, node.left_height, node.right_height
-            height = max(left_height, right_height) + 1
-            digest = sha256(
-                zigzag[height]
-                + (zigzag[size] if size < _HASHED_SIZES else encode_zigzag(size))
-                + inner_head
-                + left_hash
-                + b"\x20"
-                + right_hash
-            ).digest()
-            node_key = version_bytes + (first_nonce + len(nodes)).to_bytes(4, "big")
-            record = (
-                left_height, right_height, size, left_key, right_key, left_hash, right_hash,
-                node.key,
+            # Balanced: the right subtree is at most one taller.
+            height = left_height + 1 + (right_height > left_height)
+            head = zigzag[height] + (zigzag[size] if size < _HASHED_SIZES else encode_zigzag(size))
+            digest = sha256(b"%b%b%b\x20%b" % (head, inner_head, left_hash, right_hash)).digest()
+            node_key = (first_key + len(nodes)).to_bytes(NODE_KEY_LENGTH, "big")
+            record = pack_inner(
+                left_height, right_height, size, left_key, right_key, left_hash, right_hash
+            )
+            saved = (
+                left_height, right_height, size, left_key, right_key, left_hash, right_hash, key
             )  # fmt: skip
-            append((node_key, record, pack_inner(*record[:7]) + node.key))
+            append((node_key, saved, record + key))
             return node_key, digest
 
         return save_node(root)

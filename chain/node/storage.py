@@ -141,18 +141,18 @@ class LevelCommitStore:
     ) -> None:
         self.store_names = tuple(sorted(store_names))
         self._db = database
-        self._options = options or StoreOptions()
+        self.options = options or StoreOptions()
         self._archive = archive
         self._lock = threading.Lock()
         self._generation = 0  # Odd while a commit is being written.
         self._node_cache: GenerationCache[iavl.Node] = GenerationCache(
-            self._options.node_cache_entries
+            self.options.node_cache_entries
         )
         self._value_cache: GenerationCache[bytes] = GenerationCache(
-            self._options.value_cache_entries
+            self.options.value_cache_entries
         )
         self._query_cache: GenerationCache[iavl.Node] = GenerationCache(
-            self._options.query_cache_entries
+            self.options.query_cache_entries
         )
         self._files = {
             name: _StoreFiles(
@@ -340,7 +340,7 @@ class LevelCommitStore:
         self._persist(staged, extra, sync=True)
         self._staged = None
         self._nonces = {}
-        interval = self._options.snapshot_interval
+        interval = self.options.snapshot_interval
         if interval and staged.height % interval == 0:
             self.take_snapshot()
         self._pruner.wake()
@@ -503,7 +503,7 @@ class LevelCommitStore:
     def _raise_earliest(self) -> int:
         """Move the earliest answered height up to what retention and pins allow, and return it."""
         with self._lock:
-            target = self._height - self._options.keep_versions + 1
+            target = self._height - self.options.keep_versions + 1
             self._earliest = max(self._earliest, min([target, *self._pins]))
             return self._earliest
 
@@ -543,7 +543,7 @@ class LevelCommitStore:
 
         Returns its thread, or None when the previous snapshot is still being taken.
         """
-        return self._archive.begin(self, self._height, self._options.snapshots_kept)
+        return self._archive.begin(self, self._height, self.options.snapshots_kept)
 
     def list_snapshots(self) -> tuple[Snapshot, ...]:
         """The snapshots held, newest first."""
