@@ -219,6 +219,8 @@ class Network:
         deadline = time.monotonic() + timeout_s
         nodes = list(self.nodes.values())
         for node in nodes:
+            node.mark_stopped()  # All first: a supervisor must not revive what is being stopped.
+        for node in nodes:
             node.cometbft.request_stop()
         for node in nodes:
             node.cometbft.wait_ended(max(0.0, deadline - time.monotonic()))

@@ -220,10 +220,14 @@ class NodeProcesses:
         self.start_app()
         self.start_cometbft()
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop both for as long as nobody starts them: CometBFT first, so that no block is torn."""
+    def mark_stopped(self) -> None:
+        """Note that the node is to stay down until somebody starts it."""
         self._stopped_marker.parent.mkdir(parents=True, exist_ok=True)
         self._stopped_marker.touch()
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop both for as long as nobody starts them: CometBFT first, so that no block is torn."""
+        self.mark_stopped()
         self.cometbft.stop(timeout_s)
         self.app.stop(timeout_s)
 

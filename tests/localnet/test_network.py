@@ -2,10 +2,12 @@
 
 import base64
 import sys
+import threading
 import time
 
 import pytest
 
+from chain.node.config import load_config
 from localnet.cometbft import find_cometbft
 from localnet.faults import Faults, NoLinks
 from localnet.network import Network
@@ -18,10 +20,15 @@ RECOVERY_S = 20
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    cometbft = find_cometbft()
-    if cometbft is None:
+def cometbft():
+    found = find_cometbft()
+    if found is None:
         pytest.skip("CometBFT is not built yet: `make localnet` builds it")
+    return found
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory, cometbft):
     made = Network.create(
         tmp_path_factory.mktemp("net"),
         make_topology({"hub-1": 4}, has_links=True, timeout_commit_ms=200),
@@ -75,6 +82,18 @@ class TestFourNodes:
         assert network.revive() == ["hub-1-v1"]
         advance(network)
 
+    def test_supervision_brings_a_killed_node_back(self, network):
+        said, stop = [], threading.Event()
+        thread = threading.Thread(target=network.supervise, args=(stop, said.append, 0.2))
+        thread.start()
+        try:
+            Faults(network).kill("hub-1-v3")
+            advance(network)
+        finally:
+            stop.set()
+            thread.join(RECOVERY_S)
+        assert said == ["hub-1-v3 had died and is started again"]
+
     def test_two_of_four_stop_the_chain_until_they_are_back(self, network):
         names = ["hub-1-v2", "hub-1-v3"]
         for name in names:
@@ -115,6 +134,35 @@ class TestFourNodes:
             assert check_call_log(entries, vote_extensions_enable_height=1) == []
             calls = {entry["call"] for entry in entries}
             assert {"prepare_proposal", "extend_vote", "verify_vote_extension"} <= calls
+
+
+@pytest.mark.e2e
+def test_one_node_over_tcp_halts_both_processes_when_a_block_fails(tmp_path, cometbft):
+    network = Network.create(
+        tmp_path / ("long" * 25),  # Too long for a unix socket.
+        make_topology({"solo-1": 1}, timeout_commit_ms=100),
+        cometbft=cometbft,
+        app_state=lambda _: {},
+        application=(sys.executable, "-m", "tests.support.kvstore_app"),
+        has_habitual_ports=False,
+    )
+    node = network.get_node("solo-1-v0")
+    try:
+        network.up()
+        assert load_config(node.home).abci.address.startswith("tcp://127.0.0.1:")
+        assert network.status()[0].state == "running"
+        with pytest.raises(FileExistsError, match="holds a network already"):
+            Network.create(
+                network.root, network.topology, cometbft=cometbft, app_state=lambda _: {}
+            )
+        network.ask_rpc("solo-1-v0", "broadcast_tx_sync", tx=_b64(b"boom=finalize_block"))
+        assert node.app.wait_ended(RECOVERY_S)
+        assert node.cometbft.wait_ended(RECOVERY_S)
+        assert "AbciHalted: finalize_block raised RuntimeError" in node.app.read_log_tail()
+        assert "a block that fails" in node.cometbft.log_path.read_text()
+    finally:
+        network.remove()
+    assert not network.root.exists()
 
 
 def test_without_links_there_is_no_partition(tmp_path):

@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from google.protobuf.message import DecodeError
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.node.abci import AbciHalted, AbciServer, CallLocks, IncompatibleCometBFT
@@ -360,6 +362,80 @@ def test_a_second_server_refuses_the_address_and_a_dead_socket_file_does_not(tmp
 def test_addresses_are_refused_with_the_accepted_forms(text):
     with pytest.raises(ValueError, match="neither unix:///absolute/path nor tcp://host:port"):
         AbciAddress.parse(text)
+
+
+def test_the_operator_is_told_that_no_cometbft_is_there(serve):
+    with capture_logs() as logs:
+        _, connect = serve(absent_warning_s=0.1)
+        wait_for_log(logs, "no CometBFT has connected")
+        client = connect()
+        assert client.ask(INFO).info.data == "kvstore"
+        client.socket.close()
+        wait_for_log(logs, "CometBFT closed its connections")
+    assert [e["required"] for e in logs if "required" in e] == ["v0.38.x"]
+
+
+def wait_for_log(logs, text):
+    deadline = time.monotonic() + 5
+    while not any(text in entry["event"] for entry in logs):
+        assert time.monotonic() < deadline, logs
+        time.sleep(0.02)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(max_size=40), max_size=5), st.booleans())
+def test_no_bytes_take_the_server_down(anvil, contents, is_framed):
+    data = b"".join((encode_uvarint(len(c)) if is_framed else b"") + c for c in contents)
+    assume(not has_handshake(data))  # One of another CometBFT halts the node on purpose.
+    client = Client(anvil.address)
+    client.socket.sendall(data)
+    client.socket.close()
+    survivor = Client(anvil.address)
+    assert survivor.ask(echo("alive")).echo.message == "alive"
+    survivor.socket.close()
+
+
+def has_handshake(data):
+    buffer = FrameBuffer()
+    buffer.feed(data)
+    try:
+        while (content := buffer.take()) is not None:
+            if abci.Request.FromString(content).WhichOneof("value") == "info":
+                return True
+    except (FrameError, DecodeError):
+        pass
+    return False
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory):
+    """A server whose application answers nothing but refuses nothing either."""
+
+    class Tolerant(KvStore):
+        def answer(self, _request):
+            raise NotImplementedError
+
+        check_tx = query = list_snapshots = load_snapshot_chunk = answer
+
+        def __getattribute__(self, name):
+            kinds = {
+                "info": abci.ResponseInfo,
+                "init_chain": abci.ResponseInitChain,
+                "prepare_proposal": abci.ResponsePrepareProposal,
+                "process_proposal": abci.ResponseProcessProposal,
+                "extend_vote": abci.ResponseExtendVote,
+                "verify_vote_extension": abci.ResponseVerifyVoteExtension,
+                "finalize_block": abci.ResponseFinalizeBlock,
+                "commit": abci.ResponseCommit,
+            }
+            if name in kinds:
+                return lambda _request: kinds[name]()
+            return super().__getattribute__(name)
+
+    server = AbciServer(Tolerant(), f"unix://{tmp_path_factory.mktemp('anvil')}/abci.sock")
+    server.start()
+    yield server
+    server.stop(2)
 
 
 def test_the_call_log_satisfies_the_grammar(serve, tmp_path):
