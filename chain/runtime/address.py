@@ -20,7 +20,9 @@ _TEXT_MAX: Final = 90  # BIP-173
 def encode_address(raw: bytes) -> Address:
     """The bech32 text of an address of 20 or 32 bytes."""
     assert len(raw) in ADDRESS_SIZES, f"an address of {len(raw)} bytes"
-    return Address(bech32.bech32_encode(BECH32_PREFIX, bech32.convertbits(raw, 8, 5)))
+    words = bech32.convertbits(raw, 8, 5)
+    assert words is not None, "bytes always convert"
+    return Address(bech32.bech32_encode(BECH32_PREFIX, words))
 
 
 @lru_cache(_CACHED)
@@ -44,6 +46,15 @@ def decode_address(text: str, field: str = "address") -> bytes:
     if not text:
         raise InvalidAddress(f"{field} is empty")
     return _decode(text)
+
+
+def decode_foreign_address(text: str, prefix: str) -> bytes:
+    """The bytes of another chain's bech32 address; raises InvalidAddress."""
+    found, words = bech32.bech32_decode(text)
+    raw = None if words is None else bech32.convertbits(words, 5, 8, pad=False)
+    if found != prefix or raw is None:
+        raise InvalidAddress(f"address {text[:_TEXT_MAX]!r} is not bech32 with prefix {prefix}")
+    return bytes(raw)
 
 
 @lru_cache(_CACHED)

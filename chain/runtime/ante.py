@@ -89,21 +89,12 @@ class Signers:
 def validate_stateless(router: Router, tx: Transaction) -> Signers:
     """The signers and fee; raises on anything wrong that needs no state to see."""
     body, auth_info = tx.body, tx.auth_info
-    if body.extension_options:
-        raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
-    if body.non_critical_extension_options:
-        raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
-    if body.unordered:
-        raise NotSupported("unordered transactions are not offered; use the account's sequence")
-    if auth_info.HasField("tip"):
-        raise NotSupported("tips are not offered; leave the tip out")
+    _refuse_unoffered(body, auth_info)
     if not tx.messages:
         raise InvalidRequest("must contain at least one message")
     fee = auth_info.fee
     if fee.gas_limit > GAS_LIMIT_MAX:
         raise InvalidGasLimit(f"gas limit {fee.gas_limit} is above {GAS_LIMIT_MAX}")
-    if fee.granter:
-        raise NotSupported("fee grants are not offered; leave the fee granter out")
     addresses: dict[str, None] = {}
     for packed, message in zip(body.messages, tx.messages, strict=True):
         route = router.get_route(packed.type_url)
@@ -121,10 +112,22 @@ def validate_stateless(router: Router, tx: Transaction) -> Signers:
     infos = len(auth_info.signer_infos)
     if len(tx.signatures) != len(signers) or infos != len(signers):
         raise Unauthorized(
-            f"wrong number of signers; expected {len(signers)}, got {len(tx.signatures)} signatures "
-            f"and {infos} signer infos"
+            f"wrong number of signers; expected {len(signers)}, got {len(tx.signatures)} "
+            f"signatures and {infos} signer infos"
         )
     return Signers(signers, Address(fee.payer) or signers[0], tuple(parse_coins(fee.amount, "fee")))
+
+
+def _refuse_unoffered(body: Any, auth_info: Any) -> None:
+    """Raises for features of the wire format that would otherwise be ignored in silence."""
+    if body.extension_options or body.non_critical_extension_options:
+        raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
+    if body.unordered:
+        raise NotSupported("unordered transactions are not offered; use the account's sequence")
+    if auth_info.HasField("tip"):
+        raise NotSupported("tips are not offered; leave the tip out")
+    if auth_info.fee.granter:
+        raise NotSupported("fee grants are not offered; leave the fee granter out")
 
 
 class Ante:
@@ -145,7 +148,9 @@ class Ante:
         self._minimum_gas_prices = tuple(minimum_gas_prices)
 
     def run(self, ctx: Context, tx: Transaction, signers: Signers) -> None:
-        """Check the transaction against state, take its fee, advance sequences; raises to refuse."""
+        """Check the transaction against state, take its fee, advance sequences; raises to
+        refuse.
+        """
         self._validate_timeouts(ctx, tx)
         params = self._accounts.get_params(ctx)
         if len(tx.body.memo) > params.max_memo_characters:

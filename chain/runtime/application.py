@@ -1,8 +1,8 @@
 """The ABCI 2.0 application: CometBFT's sixteen calls over any chain definition and commit store.
 
-States: the committed state; the check state, a branch that CheckTx and Simulate see, where sequences
-advance before the commit; the block branch of FinalizeBlock, staged in the store and persisted by
-Commit. FinalizeBlock may come again for a height that was never committed.
+States: the committed state; the check state, a branch that CheckTx and Simulate see, where
+sequences advance before the commit; the block branch of FinalizeBlock, staged in the store and
+persisted by Commit. FinalizeBlock may come again for a height that was never committed.
 """
 
 from collections import OrderedDict
@@ -74,7 +74,9 @@ class NodeOptions:
 
 
 class DecodedCache:
-    """Decoded transactions by their bytes, bounded by bytes: CheckTx decodes, FinalizeBlock reuses."""
+    """Decoded transactions by their bytes, bounded by bytes: CheckTx decodes, FinalizeBlock
+    reuses.
+    """
 
     def __init__(self) -> None:
         self._entries: OrderedDict[bytes, Transaction] = OrderedDict()
@@ -104,8 +106,9 @@ class DecodedCache:
 class Application:
     """One chain's state machine. Its methods are ABCI's calls, from request to response message.
 
-    Threads: the consensus calls come one at a time; check_tx, simulate, query and run_query may come
-    beside them. An operator's fault (InvalidGenesis, Halted, NotOurTurn) is raised and stops the node.
+    Threads: the consensus calls come one at a time; check_tx, simulate, query and run_query may
+    come beside them. An operator's fault (InvalidGenesis, Halted, NotOurTurn) is raised and stops
+    the node.
     """
 
     def __init__(
@@ -115,7 +118,9 @@ class Application:
         options: NodeOptions | None = None,
         node_modules: Sequence[Module] = (),
     ) -> None:
-        """`node_modules` answer queries about the node itself; they own neither stores nor messages."""
+        """`node_modules` answer queries about the node itself; they own neither stores nor
+        messages.
+        """
         assert not any(module.stores or module.messages for module in node_modules)
         self.definition = definition
         self.options = options or NodeOptions()
@@ -266,7 +271,9 @@ class Application:
         return gas, result
 
     def run_simulation(self, raw: bytes) -> Outcome:
-        """The outcome of a simulated transaction, refused or not; raises ChainError on bad bytes."""
+        """The outcome of a simulated transaction, refused or not; raises ChainError on bad
+        bytes.
+        """
         tx = self._decode(raw)
         with self._check_lock:
             check = self._check_ctx
@@ -285,7 +292,9 @@ class Application:
     def prepare_proposal(
         self, request: abci.RequestPrepareProposal
     ) -> abci.ResponsePrepareProposal:
-        """The mempool's transactions in their order, under the block's bytes and gas, after the votes."""
+        """The mempool's transactions in their order, under the block's bytes and gas, after the
+        votes.
+        """
         ctx = self._build_block_context(request)
         params = consensus.get_params(ctx)
         chosen: list[bytes] = []
@@ -351,7 +360,7 @@ class Application:
                 raise InvalidBlock(f"an item of {len(item)} bytes is above {TX_BYTES_MAX}")
 
     def extend_vote(self, request: abci.RequestExtendVote) -> abci.ResponseExtendVote:
-        """This node's word on prices; empty when the chain has no rules or they fail."""
+        """The node's word on prices; empty when the chain has no rules or they fail."""
         rules = self.definition.vote_extensions
         if rules is None:
             return abci.ResponseExtendVote()
@@ -418,7 +427,9 @@ class Application:
 
     @staticmethod
     def _read_votes(item: bytes) -> list[Vote] | None:
-        """The votes at the head of a block, or None when a 2/3 majority let something else through."""
+        """The votes at the head of a block, or None when a 2/3 majority let something else
+        through.
+        """
         if not is_injected_commit(item):
             return None
         try:
@@ -531,7 +542,7 @@ class Application:
             ),
             request.app_hash,
         )
-        return abci.ResponseOfferSnapshot(result=int(verdict))
+        return abci.ResponseOfferSnapshot(result=verdict.name)
 
     def load_snapshot_chunk(
         self, request: abci.RequestLoadSnapshotChunk
@@ -551,7 +562,7 @@ class Application:
         with self._check_lock:
             self._check_ctx = self._build_check_context()
         return abci.ResponseApplySnapshotChunk(
-            result=int(result.verdict),
+            result=result.verdict.name,
             refetch_chunks=result.refetch_chunks,
             reject_senders=result.reject_senders,
         )

@@ -67,7 +67,9 @@ class Context:
 
     @contextmanager
     def branch(self) -> Iterator["Context"]:
-        """A child context: writes and events are kept when the block ends normally, dropped on error."""
+        """A child context: writes and events are kept when the block ends normally, dropped on
+        error.
+        """
         child = Context(
             chain_id=self.chain_id,
             height=self.height,

@@ -184,7 +184,9 @@ class InvalidGenesis(ChainError):
 
 
 class NotOurTurn(ChainError):
-    """An ABCI call at a height that cannot come next; the consensus engine and the store disagree."""
+    """An ABCI call at a height that cannot come next; the consensus engine and the store
+    disagree.
+    """
 
     codespace = "runtime"
     code = 3

@@ -28,7 +28,8 @@ def parse_app_state(definition: ChainDefinition, data: bytes) -> dict[str, Messa
     for name in document:
         if name not in known:
             raise InvalidGenesis(
-                f"app_state.{name}: no such module; {definition.name} has {', '.join(sorted(known))}"
+                f"app_state.{name}: no such module; {definition.name} has "
+                f"{', '.join(sorted(known))}"
             )
     return {
         name: parse_module_genesis(module, document[name])

@@ -57,7 +57,7 @@ class VoteExtensionRules(Protocol):
     """How a chain fills, judges and uses vote extensions; a chain has at most one set of rules."""
 
     def extend_vote(self, ctx: Context) -> bytes:
-        """This node's own extension (may read a local feed; never raises; empty is fine)."""
+        """The node's own extension (may read a local feed; never raises; empty is fine)."""
         ...
 
     def is_acceptable(self, ctx: Context, extension: bytes) -> bool:
@@ -74,13 +74,14 @@ class Module:
     """A named set of routes and hooks.
 
     `stores` are the named stores it owns. `genesis` is the protobuf type of its part of app_state
-    (parsed strictly: unknown keys are refused); init_genesis gets it decoded, export_genesis returns it.
-    `module_accounts` are the names of accounts it holds (auth.types.module_address): nobody can sign
-    for them and users cannot send to them. `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an Any
-    of another type is refused before its message is routed. `default_genesis` is what `init` writes
-    and what a genesis without this module's part means (None: the empty message).
-    Hooks run in the order in which the chain lists its modules; an exception from a hook is isolated
-    by the application (its branch dropped, counted, logged) but a hook isolates its own items.
+    (parsed strictly: unknown keys are refused); init_genesis gets it decoded, export_genesis
+    returns it. `default_genesis` is what `init` writes and what a genesis without this module's
+    part means (None: the empty message). `module_accounts` are the names of accounts it holds
+    (auth.types.module_address): nobody can sign for them and users cannot send to them.
+    `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an
+    Any of another type is refused before its message is routed. Hooks run in the order in which the
+    chain lists its modules; an exception from a hook is isolated by the application (its branch
+    dropped, counted, logged) but a hook isolates its own items.
     """
 
     name: str

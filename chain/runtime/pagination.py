@@ -19,16 +19,8 @@ def get_page(
     More than LIMIT_MAX rows are cut to it (Hermes asks for 2^32-1). Raises InvalidRequest when both
     key and offset are given, or the offset is above OFFSET_MAX: continue by key instead.
     """
-    if request.key and request.offset:
-        raise InvalidRequest("pagination takes a key or an offset, not both")
-    if request.offset > OFFSET_MAX:
-        raise InvalidRequest(f"offset {request.offset} is above {OFFSET_MAX}; continue by key")
+    start, end = _compute_bounds(prefix, request)
     limit = min(request.limit or LIMIT_DEFAULT, LIMIT_MAX)
-    start, end = prefix, prefix_end(prefix)
-    if request.key and request.reverse:
-        end = prefix + request.key + b"\x00"
-    elif request.key:
-        start = prefix + request.key
     rows: list[tuple[bytes, bytes]] = []
     page = pagination_pb2.PageResponse()
     count_total = request.count_total and not request.key
@@ -47,3 +39,14 @@ def get_page(
     if count_total:
         page.total = seen
     return rows, page
+
+
+def _compute_bounds(prefix: bytes, request: Any) -> tuple[bytes, bytes | None]:
+    """The range of keys the page lies in; raises InvalidRequest."""
+    if request.key and request.offset:
+        raise InvalidRequest("pagination takes a key or an offset, not both")
+    if request.offset > OFFSET_MAX:
+        raise InvalidRequest(f"offset {request.offset} is above {OFFSET_MAX}; continue by key")
+    if request.key and request.reverse:
+        return prefix, prefix + request.key + b"\x00"
+    return prefix + request.key, prefix_end(prefix)

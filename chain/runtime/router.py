@@ -31,7 +31,9 @@ def get_signers(route: MessageRoute, message: Message) -> tuple[str, ...]:
 
 
 class Router:
-    """Routes of messages and queries of all modules of a chain, and the codec that knows their types."""
+    """Routes of messages and queries of all modules of a chain, and the codec that knows their
+    types.
+    """
 
     def __init__(
         self, modules: Iterable[Module], extra_types: Iterable[type[Message]] = ()
@@ -78,19 +80,24 @@ class Router:
         return responses
 
     def validate_nested(self, packed: Any, signer: str) -> tuple[MessageRoute, Message]:
-        """The route and body of a carried message; raises when it is unknown or not signed by `signer`."""
+        """The route and body of a carried message; raises when it is unknown or not signed by
+        `signer`.
+        """
         route = self.get_route(packed.type_url)
         message = self.codec.unpack(packed)
         signers = get_signers(route, message)
         if signers != (signer,):
             raise Unauthorized(
-                f"{packed.type_url} must be signed by {', '.join(signers) or 'somebody'}, not {signer}"
+                f"{packed.type_url} must be signed by {', '.join(signers) or 'somebody'}, "
+                f"not {signer}"
             )
         return route, message
 
 
 def validate_nested_count(count: int) -> None:
-    """Raises InvalidRequest unless a message carries between one and NESTED_MESSAGES_MAX messages."""
+    """Raises InvalidRequest unless a message carries between one and NESTED_MESSAGES_MAX
+    messages.
+    """
     if not 1 <= count <= NESTED_MESSAGES_MAX:
         raise InvalidRequest(f"{count} messages carried; allowed are 1 to {NESTED_MESSAGES_MAX}")
 

@@ -68,7 +68,8 @@ class Branch:
 
     def set(self, store: str, key: bytes, value: bytes) -> None:
         """Write a value; an empty value or key is a programming error (neither can be proven)."""
-        assert key and value, f"empty key or value in store {store}"
+        assert key, f"empty key in store {store}"
+        assert value, f"empty value in store {store}"
         self._writes.setdefault(store, {})[key] = value
 
     def delete(self, store: str, key: bytes) -> None:
@@ -78,7 +79,9 @@ class Branch:
     def iterate(
         self, store: str, start: bytes, end: bytes | None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs in [start, end) in key order. The writes are copied first, so the caller may write."""
+        """Pairs in [start, end) in key order; the caller may write, it walks a copy of the
+        writes.
+        """
         below = self._parent.iterate(store, start, end, reverse=reverse)
         writes = self._writes.get(store)
         if not writes:
@@ -104,11 +107,19 @@ class Branch:
         parent = self._parent
         assert isinstance(parent, Branch), "the outermost branch is taken by the commit store"
         for store, writes in self._writes.items():
-            parent._writes.setdefault(store, {}).update(writes)
+            parent.adopt(store, writes)
         self._writes = {}
 
+    def adopt(self, store: str, writes: dict[bytes, bytes | None]) -> None:
+        """Take over the writes of a child that is done."""
+        own = self._writes.get(store)
+        if own is None:
+            self._writes[store] = writes  # The child is done with it.
+        else:
+            own.update(writes)
+
     def net_writes(self) -> Mapping[str, Mapping[bytes, bytes | None]]:
-        """Per store the last value written under each key (None: deleted); order carries no meaning."""
+        """Per store the last value under each key (None: deleted); order carries no meaning."""
         return self._writes
 
 
@@ -185,4 +196,3 @@ def prefix_end(prefix: bytes) -> bytes | None:
     if not stripped:
         return None
     return stripped[:-1] + bytes([stripped[-1] + 1])
-

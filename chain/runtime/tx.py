@@ -37,7 +37,9 @@ class Transaction:
 
 
 def decode_tx(codec: Codec, raw: bytes) -> Transaction:
-    """The transaction; raises TxTooLarge above 1 MiB and TxDecode unless raw is its canonical form."""
+    """The transaction; raises TxTooLarge above 1 MiB and TxDecode unless raw is its canonical
+    form.
+    """
     if len(raw) > TX_BYTES_MAX:
         raise TxTooLarge(f"transaction of {len(raw)} bytes is above {TX_BYTES_MAX}; split it")
     if not raw:

@@ -53,7 +53,7 @@ def decode_injected_commit(item: bytes) -> Any:
         injected.ParseFromString(body)
     except DecodeError:
         raise InvalidInjectedCommit("not protobuf") from None
-    injected.DiscardUnknownFields()  # type: ignore[attr-defined]
+    injected.DiscardUnknownFields()
     if injected.SerializeToString(deterministic=True) != body:
         raise InvalidInjectedCommit("not in canonical form")
     if not injected.HasField("extended_commit"):
@@ -86,7 +86,7 @@ def validate_injected_commit(
         member = keys.pop(vote.validator.address, None)
         if member is None or member.power != vote.validator.power:
             raise InvalidInjectedCommit(
-                f"{vote.validator.address.hex()} is not in the set of height {height}, or votes twice"
+                f"{vote.validator.address.hex()} votes twice or is not a validator of {height}"
             )
         if vote.block_id_flag == _COMMIT:
             power += member.power

@@ -1,4 +1,6 @@
-"""An application driven in process: real transactions and keys, a virtual clock, real signatures."""
+"""An application driven in process: real transactions and keys, a virtual clock, real
+signatures.
+"""
 
 import hashlib
 import json
@@ -177,7 +179,9 @@ class TestChain:
     def build_app_state(
         self, balances: Mapping[str, Mapping[str, int]], overrides: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Defaults of every module, the named accounts' balances, the validators, then overrides."""
+        """Defaults of every module, the named accounts' balances, the validators, then
+        overrides.
+        """
         state = build_default_app_state(self.definition)
         state["bank"]["balances"] = [
             {
@@ -384,6 +388,10 @@ class TestChain:
         """A gRPC method over the application's own query server."""
         data, _ = self.app.run_query(path, request.SerializeToString(), height)
         return response.FromString(data)
+
+    def query_sequence(self, name: str = "alice") -> int:
+        """The committed sequence of a named account."""
+        return self.account(name).sequence
 
     def balance(self, name: str, denom: str = DENOM) -> int:
         """The committed balance of a named account, or of an address."""

@@ -14,7 +14,9 @@ _QUERY = "/cosmos.auth.v1beta1.Query/"
 
 
 def module(module_accounts: Sequence[str] = ()) -> Module:
-    """The module; `module_accounts` are the names of all accounts that modules of the chain hold."""
+    """The module; `module_accounts` are the names of all accounts that modules of the chain
+    hold.
+    """
     names = tuple(module_accounts)
     return Module(
         name="auth",

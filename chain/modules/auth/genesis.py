@@ -1,4 +1,6 @@
-"""Accounts in the genesis: numbers are kept, so that signatures made before an export stay refused."""
+"""Accounts in the genesis: numbers are kept, so that signatures made before an export stay
+refused.
+"""
 
 from collections.abc import Sequence
 

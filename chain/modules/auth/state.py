@@ -64,7 +64,9 @@ def set_next_account_number(ctx: Context, number: int) -> None:
 
 
 def ensure_module_account(ctx: Context, name: str) -> None:
-    """Create a module's account when it has none: nobody can sign for it or send to it by MsgSend."""
+    """Create a module's account when it has none: nobody can sign for it or send to it by
+    MsgSend.
+    """
     address = module_address(name)
     key = MODULE_ACCOUNT_PREFIX + decode_address(address)
     kv = ctx.kv(STORE)

@@ -15,7 +15,9 @@ from chain.units import Address
 
 
 def handle_send(ctx: Context, msg: tx_pb2.MsgSend) -> tx_pb2.MsgSendResponse:
-    """Move coins; raises InvalidCoins, InvalidAddress, SendDisabled, Unauthorized, InsufficientFunds."""
+    """Move coins; raises InvalidCoins, InvalidAddress, SendDisabled, Unauthorized,
+    InsufficientFunds.
+    """
     decode_address(msg.to_address, "to_address")
     coins = parse_coins(msg.amount)
     if not coins:

@@ -163,7 +163,9 @@ def get_metadata(ctx: Context, denom: str) -> bank_pb2.Metadata | None:
 
 
 def find_broken_supply(ctx: Context) -> tuple[str, int, int] | None:
-    """The first (denom, supply, sum of balances) that differ, or None: the invariant of the bank."""
+    """The first (denom, supply, sum of balances) that differ, or None: the invariant of the
+    bank.
+    """
     sums: dict[str, int] = {}
     for _, denom, amount in get_balances(ctx):
         sums[denom] = sums.get(denom, 0) + amount

@@ -29,11 +29,14 @@ class Declaration(Generic[P]):
     validate: Callable[[P], None]
 
     def get(self, ctx: Context) -> P:
-        """The parameters in force, shared: nobody may change the message. Defaults before genesis."""
+        """The parameters in force, shared: nobody may change the message. Defaults before
+        genesis.
+        """
         data = ctx.kv(self.store).get(KEY)
         if data is None:
             return self.build_default()
-        message: P = _parse(self.message_type, data)
+        parse: Any = _parse  # A message class is hashable; its stub does not say so.
+        message: P = parse(self.message_type, data)
         return message
 
     def set(self, ctx: Context, params: P) -> None:
@@ -43,7 +46,7 @@ class Declaration(Generic[P]):
 
 
 @lru_cache(256)
-def _parse(message_type: type[Message], data: bytes) -> Any:
+def _parse(message_type: Any, data: bytes) -> Any:
     return message_type.FromString(b"" if data == _EMPTY else data)
 
 

@@ -18,7 +18,9 @@ def build_default_genesis() -> validators_pb2.GenesisState:
 
 
 def init_genesis(ctx: Context, genesis: validators_pb2.GenesisState) -> None:
-    """Store the set; raises InvalidGenesis on a key that stands twice, SetBoundary on an empty set."""
+    """Store the set; raises InvalidGenesis on a key that stands twice, SetBoundary on an empty
+    set.
+    """
     state.PARAMS.set(ctx, genesis.params)
     for index, validator in enumerate(genesis.validators):
         validate_validator(

@@ -56,7 +56,7 @@ def handle_misbehavior(ctx: Context, misbehavior: Misbehavior) -> None:
     """
     record = validators_pb2.EvidenceRecord(
         address=misbehavior.address,
-        kind=validators_pb2.EvidenceKind.ValueType(misbehavior.kind),
+        kind=validators_pb2.EvidenceKind.Name(misbehavior.kind),  # The numbers are ABCI's own.
         height=misbehavior.height,
         time_ns=misbehavior.time_ns,
         power=misbehavior.power,

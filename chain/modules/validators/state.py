@@ -1,7 +1,7 @@
 """The store of validators: v/<address>, s/<height> the set that signs from a height on, e/<...>.
 
-A changed validator leaves a mark u/<address>; take_updates turns the marks into updates for CometBFT
-and the set that follows from them.
+A changed validator leaves a mark u/<address>; take_updates turns the marks into updates for
+CometBFT and the set that follows from them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,9 @@ PARAMS: Final = params_state.declare_params(
 
 
 def get_validator(ctx: Context, address: bytes) -> validators_pb2.Validator | None:
-    """The validator with a consensus address, for the caller to change and store; None if unknown."""
+    """The validator with a consensus address, for the caller to change and store; None if
+    unknown.
+    """
     data = ctx.kv(STORE).get(VALIDATOR_PREFIX + address)
     return None if data is None else validators_pb2.Validator.FromString(data)
 
