@@ -39,13 +39,6 @@ _DAY_NS: Final = 86_400 * NANOSECONDS
 _RECEIVER_BYTES_MAX: Final = 128
 
 
-def require_authority(ctx: Context, signer: str) -> None:
-    """Raises Unauthorized unless the signer is the council."""
-    authority = council.get_authority(ctx)
-    if signer != authority:
-        raise Unauthorized(f"{signer} is not the council {authority}; submit a proposal")
-
-
 def _validate_path(ctx: Context, route: pb.Route) -> None:
     """Raises InvalidRoute unless channel, connection and client are open and as stated."""
     channel = channels.get_channel(ctx, PORT, route.channel_id)
@@ -78,7 +71,7 @@ def handle_register_route(
 ) -> tx_pb2.MsgRegisterRouteResponse:
     """Make a channel count: from here on its packets move liens."""
     # Check
-    require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     route = msg.route
     validate_route(route)
     if route.status != pb.ROUTE_STATUS_UNSPECIFIED or route.paused_at_ns:
@@ -104,7 +97,7 @@ def handle_register_route(
 def handle_update_route(ctx: Context, msg: tx_pb2.MsgUpdateRoute) -> tx_pb2.MsgUpdateRouteResponse:
     """Change the governed figures of a route."""
     # Check
-    require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     route = state.require_route(ctx, msg.route_id)
     # Compute
     route.finality_s = msg.finality_s
@@ -133,8 +126,8 @@ def compute_paused(route: pb.Route, status: pb.RouteStatus, now_ns: int) -> pb.R
 def handle_pause_route(ctx: Context, msg: tx_pb2.MsgPauseRoute) -> tx_pb2.MsgPauseRouteResponse:
     """Stop new credit over a route at once; its haircut starts to rise."""
     # Check
-    allowed = (council.get_authority(ctx), council.get_guardian(ctx))
-    if msg.sender not in allowed:
+    is_council = msg.sender == council.get_authority(ctx)
+    if not is_council and not council.is_guardian(ctx, msg.sender):
         raise Unauthorized(f"{msg.sender} is neither the council nor the guardian")
     route = state.require_route(ctx, msg.route_id)
     if route.status != pb.ROUTE_STATUS_NORMAL:
@@ -150,7 +143,7 @@ def handle_unpause_route(
 ) -> tx_pb2.MsgUnpauseRouteResponse:
     """Open a paused or frozen route again; only the council may, and only over a sound path."""
     # Check
-    require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     route = state.require_route(ctx, msg.route_id)
     _validate_path(ctx, route)
     # Apply
@@ -163,7 +156,7 @@ def handle_unpause_route(
 def handle_set_asset(ctx: Context, msg: tx_pb2.MsgSetAsset) -> tx_pb2.MsgSetAssetResponse:
     """List an asset, or change how it is valued."""
     # Check
-    require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     validate_asset(msg.asset)
     # Apply
     state.set_asset(ctx, msg.asset)
@@ -174,7 +167,7 @@ def handle_set_asset(ctx: Context, msg: tx_pb2.MsgSetAsset) -> tx_pb2.MsgSetAsse
 def handle_set_listing(ctx: Context, msg: tx_pb2.MsgSetListing) -> tx_pb2.MsgSetListingResponse:
     """List an asset as a denom of a route; asset and decimals of a listing never change."""
     # Check
-    require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     validate_listing(msg.listing)
     route = state.require_route(ctx, msg.listing.route_id)
     state.require_asset(ctx, msg.listing.asset)

@@ -59,19 +59,11 @@ class InvalidDestination(ChainError):
     summary = "invalid destination"
 
 
-class Unauthorized(ChainError):
-    """A signer who is not the council."""
-
-    codespace = "vault"
-    code = 9
-    summary = "unauthorized"
-
-
 class LockNotFound(ChainError):
     """No lock or order has this id."""
 
     codespace = "vault"
-    code = 10
+    code = 9
     summary = "lock not found"
 
 
@@ -79,7 +71,7 @@ class InvalidParams(ChainError):
     """Module parameters out of their bounds."""
 
     codespace = "vault"
-    code = 11
+    code = 10
     summary = "invalid parameters"
 
 
@@ -87,5 +79,5 @@ class InvalidLock(ChainError):
     """A lock request that breaks a stateless rule."""
 
     codespace = "vault"
-    code = 12
+    code = 11
     summary = "invalid lock"

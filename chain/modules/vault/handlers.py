@@ -14,7 +14,7 @@ from chain.ibc.connection import state as connections
 from chain.modules.bank import state as bank
 from chain.modules.council import state as council
 from chain.modules.vault import state
-from chain.modules.vault.errors import HubExists, InvalidHub, InvalidLock, Unauthorized
+from chain.modules.vault.errors import HubExists, InvalidHub, InvalidLock
 from chain.modules.vault.types import ACCOUNT_NUMBER_MAX, MODULE_ADDRESS
 from chain.runtime.address import decode_address
 from chain.runtime.context import Context
@@ -74,16 +74,10 @@ def handle_lock_collateral(
     return tx_pb2.MsgLockCollateralResponse(lock_id=lock.lock_id, sequence=lock.sequence)
 
 
-def _require_authority(ctx: Context, signer: str) -> None:
-    authority = council.get_authority(ctx)
-    if signer != authority:
-        raise Unauthorized(f"{signer} is not the council {authority}; submit a proposal")
-
-
 def handle_register_hub(ctx: Context, msg: tx_pb2.MsgRegisterHub) -> tx_pb2.MsgRegisterHubResponse:
     """Name the one hub channel this vault obeys from here on."""
     # Check
-    _require_authority(ctx, msg.authority)
+    council.require_authority(ctx, msg.authority)
     known = state.get_hub(ctx)
     if known is not None:
         raise HubExists(f"the vault obeys {known.channel_id} of {known.chain_id}")

@@ -1,0 +1,90 @@
+"""Block hook of liquidation: open cases, take each one step, mind the auctions; bounded work."""
+
+from itertools import islice
+
+from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
+from chain.errors import ChainError
+from chain.modules.accounts import margin as accounts_margin
+from chain.modules.accounts import state as accounts
+from chain.modules.accounts.types import AccountId
+from chain.modules.insurance import state as insurance
+from chain.modules.insurance.types import POSITION_ACCOUNT
+from chain.modules.liquidation import auctions, cases, state
+from chain.risk.margin import MarginState
+from chain.runtime.context import Context
+from chain.units import Address
+
+_WORST_FIRST = (
+    MarginState.BANKRUPT,
+    MarginState.BACKSTOP,
+    MarginState.LIQUIDATE,
+    MarginState.REDUCE_ONLY,
+    MarginState.MARGIN_CALL,
+)
+
+
+def end_block(ctx: Context) -> None:
+    """Everything of one block, each item in a branch of its own."""
+    insurance.sweep_fees(ctx)
+    insurance.settle_positions(ctx)
+    _open_cases(ctx)
+    _visit_cases(ctx)
+    _reset_abandoned(ctx)
+
+
+def _isolate(ctx: Context, what: str, item: str, error: ChainError) -> None:
+    ctx.emit(
+        "liquidation_failed",
+        {"what": what, "item": item, "codespace": error.codespace, "code": error.code},
+    )
+
+
+def _open_cases(ctx: Context) -> None:
+    """A case for every account seen below 1.25 that has none, the worst first."""
+    limit = state.PARAMS.get(ctx).openings_per_block_max
+    found = [
+        account_id
+        for margin_state in _WORST_FIRST
+        for account_id in islice(accounts.iterate_in_state(ctx, margin_state), limit)
+        if account_id != POSITION_ACCOUNT and state.get_case(ctx, account_id) is None
+    ]
+    for account_id in found[:limit]:
+        try:
+            with ctx.branch() as branch:
+                account = accounts.require_account(branch, account_id)
+                margin = accounts_margin.compute_account_margin(branch, account)
+                if margin.state is not MarginState.HEALTHY:
+                    cases.open_case(branch, account_id, margin)
+        except ChainError as error:
+            _isolate(ctx, "open", f"{account_id.owner}/{account_id.number}", error)
+
+
+def _visit_cases(ctx: Context) -> None:
+    """One step for each of the next cases, round robin."""
+    limit = state.PARAMS.get(ctx).cases_per_block_max
+    batch: list[pb.Case] = list(islice(state.iterate_cases(ctx, state.get_cursor(ctx)), limit))
+    last: AccountId | None = None
+    for case in batch:
+        last = AccountId(Address(case.owner), case.account)
+        try:
+            with ctx.branch() as branch:
+                cases.visit(branch, case)
+        except ChainError as error:
+            _isolate(ctx, "case", f"{case.owner}/{case.account}", error)
+    is_end = len(batch) < limit
+    if is_end and state.get_cursor(ctx) is None:
+        return
+    state.set_cursor(ctx, None if is_end else last)
+
+
+def _reset_abandoned(ctx: Context) -> None:
+    """Reset auctions that no keeper has reset; the oldest first, as many as cases in a block."""
+    limit = state.PARAMS.get(ctx).cases_per_block_max
+    for auction in list(islice(state.iterate_active_auctions(ctx), limit)):
+        if not auctions.is_abandoned(ctx, auction):
+            continue
+        try:
+            with ctx.branch() as branch:
+                auctions.reset_auction(branch, auction, None)
+        except ChainError as error:
+            _isolate(ctx, "auction", str(auction.auction_id), error)

@@ -1,0 +1,245 @@
+"""How a liquidated position leaves its account: onto the book within a limit, or to insurance."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
+from chain.errors import ChainError
+from chain.modules.accounts import margin as accounts_margin
+from chain.modules.accounts import state as accounts
+from chain.modules.accounts.errors import InsufficientMargin
+from chain.modules.accounts.types import (
+    Account,
+    AccountMargin,
+    AccountStatus,
+    PositionMargin,
+)
+from chain.modules.insurance.types import POSITION_ACCOUNT
+from chain.modules.markets import state as markets
+from chain.modules.markets.matching import cancel_order
+from chain.modules.markets.settlement import apply_fill
+from chain.modules.markets.types import Market, RestingOrder, Side
+from chain.risk.liquidation import (
+    compute_bankruptcy_adjustment,
+    compute_bankruptcy_quote_uusd,
+    compute_fillable_quote,
+    compute_insurance_delta_uusd,
+    compute_liquidation_fee_uusd,
+)
+from chain.runtime.context import Context
+from chain.units import ceil_div, floor_div, mul_ppm_ceil
+
+_ATTEMPTS_MAX: Final = 50
+"""Resting orders looked at for one position in one block."""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionQuotes:
+    """The least cash a liquidation may take for a whole position: positive for a long.
+
+    `floor_uusd` is the worst quote on the book, never worse than bankruptcy; `bankruptcy_uusd`
+    leaves the account without equity, `handover_uusd` is what insurance pays.
+    """
+
+    floor_uusd: int
+    bankruptcy_uusd: int
+    handover_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What was closed: quantums, and the cash that moved (signed, from the account's side)."""
+
+    size_quantums: int
+    quote_uusd: int
+
+
+def compute_quotes(
+    params: pb.Params, margin: AccountMargin, position: PositionMargin
+) -> PositionQuotes:
+    """The fillable and bankruptcy quotes of a position at the mark (row 42)."""
+    requirement = max(1, margin.maintenance_uusd)
+    adjustment = compute_bankruptcy_adjustment(
+        adjustment_ppm=params.bankruptcy_adjustment_ppm,
+        net_collateral_uusd=margin.equity_uusd,
+        requirement_uusd=requirement,
+    )
+    fillable = compute_fillable_quote(
+        position_notional_uusd=position.value_uusd,
+        position_requirement_uusd=position.maintenance_uusd,
+        adjustment=adjustment,
+        spread_ppm=params.spread_ppm,
+    ).ceil()
+    bankruptcy = compute_bankruptcy_quote_uusd(
+        notional_delta_uusd=-position.value_uusd,
+        requirement_delta_uusd=-position.maintenance_uusd,
+        net_collateral_uusd=margin.equity_uusd,
+        requirement_uusd=requirement,
+    )
+    floor = max(fillable, bankruptcy)
+    # Beyond bankruptcy no quote leaves the account whole: insurance takes the position at the mark
+    # and covers the deficit after the collateral.
+    is_solvent = margin.equity_uusd >= 0
+    return PositionQuotes(floor, bankruptcy, floor if is_solvent else position.value_uusd)
+
+
+def compute_limit_ticks(market: Market, side: Side, size: int, quote_uusd: int) -> int:
+    """The worst price in ticks at which a size brings at least the quote; at least 1 for a sale."""
+    scale = 10 ** (market.quantum_decimals + 12)
+    if side is Side.SELL:
+        return max(1, ceil_div(quote_uusd * scale, abs(size) * market.tick_wad))
+    return floor_div(-quote_uusd * scale, abs(size) * market.tick_wad)
+
+
+def close_on_book(
+    ctx: Context, account: Account, market: Market, size_max: int, floor_uusd: int
+) -> Closed:
+    """Close up to a size against resting orders no worse than the position's floor quote.
+
+    Best price first, oldest first, at the resting order's price, without a taker fee. Makers that
+    cannot carry the fill, are locked, or are the owner's own are cancelled. Changes and stores the
+    account.
+    """
+    size = account.positions[market.id].size_quantums
+    side = Side.SELL if size > 0 else Side.BUY
+    limit = compute_limit_ticks(market, side, size, floor_uusd)
+    steps_left = min(max(1, size_max // market.step_quantums), abs(size) // market.step_quantums)
+    filled = quote = 0
+    for _ in range(_ATTEMPTS_MAX):
+        best = markets.get_best_ticks(ctx, market.id, side.opposite)
+        is_reached = best is None or (best < limit if side is Side.SELL else best > limit)
+        if steps_left == 0 or is_reached:
+            break
+        entry = next(markets.iterate_book(ctx, market.id, side.opposite))
+        steps, notional = _fill_entry(ctx, account, market, side, entry, steps_left)
+        steps_left -= steps
+        filled += steps * market.step_quantums
+        quote -= side.sign * notional
+    return Closed(filled, quote)
+
+
+def _fill_entry(
+    ctx: Context,
+    account: Account,
+    market: Market,
+    side: Side,
+    entry: markets.BookEntry,
+    steps_max: int,
+) -> tuple[int, int]:
+    """Fill against one resting order, or cancel it; (steps, notional), zeros when cancelled."""
+    maker = accounts.require_account(ctx, entry.account_id)
+    orders = markets.get_account_orders(ctx, entry.account_id)
+    order = next(other for other in orders if other.id == entry.order_id)
+    if maker.owner == account.owner or maker.status is AccountStatus.LOCKED:
+        cancel_order(ctx, maker.id, order, "liquidation")
+        return 0, 0
+    steps = min(steps_max, entry.remaining_steps)
+    if order.reduce_only:
+        position = maker.positions.get(market.id)
+        held = position.size_quantums if position else 0
+        reducible = abs(held) // market.step_quantums if held * order.side.sign < 0 else 0
+        steps = min(steps, reducible)
+    if steps == 0:
+        cancel_order(ctx, maker.id, order, "reduce-only")
+        return 0, 0
+    notional = market.compute_notional_uusd(entry.ticks, steps)
+    taker_after, maker_after = account.copy(), maker.copy()
+    try:
+        with ctx.branch() as branch:
+            _book(branch, market, side, (taker_after, maker_after), order, steps, notional)
+            _require_carried(branch, maker, maker_after)
+            accounts.set_account(branch, maker_after)
+            accounts.set_account(branch, taker_after)
+    except ChainError:
+        cancel_order(ctx, maker.id, order, "margin")
+        return 0, 0
+    account.cash_uusd = taker_after.cash_uusd
+    account.positions = taker_after.positions
+    ctx.emit(
+        "liquidation_filled",
+        {
+            "owner": account.owner,
+            "number": account.number,
+            "market": market.id,
+            "maker_owner": maker.owner,
+            "maker_order_id": order.id,
+            "price_wad": entry.ticks * market.tick_wad,
+            "size_quantums": steps * market.step_quantums,
+            "notional_uusd": notional,
+        },
+    )
+    return steps, notional
+
+
+def _book(
+    ctx: Context,
+    market: Market,
+    side: Side,
+    pair: tuple[Account, Account],
+    order: RestingOrder,
+    steps: int,
+    notional: int,
+) -> None:
+    taker, maker = pair
+    fee = mul_ppm_ceil(notional, market.maker_fee_ppm)
+    is_buy = side is Side.BUY
+    apply_fill(
+        ctx,
+        market,
+        taker if is_buy else maker,
+        maker if is_buy else taker,
+        steps * market.step_quantums,
+        notional,
+        buyer_fee_uusd=0 if is_buy else fee,
+        seller_fee_uusd=fee if is_buy else 0,
+    )
+    markets.reduce_order(ctx, maker.id, order.id, steps)
+
+
+def _require_carried(ctx: Context, before: Account, after: Account) -> None:
+    """Raises InsufficientMargin when the maker lacks initial margin and is worse off than before."""
+    margin_after = accounts_margin.compute_account_margin(ctx, after)
+    shortfall = accounts_margin.find_initial_shortfall(ctx, margin_after)
+    if not shortfall:
+        return
+    margin_before = accounts_margin.compute_account_margin(ctx, before)
+    if margin_after.excess_uusd < margin_before.excess_uusd:
+        raise InsufficientMargin(shortfall)
+
+
+def hand_over(
+    ctx: Context, account: Account, market: Market, size_max: int, quotes: PositionQuotes
+) -> Closed:
+    """Give a part of the position to insurance at its quote; changes and stores the account."""
+    size = account.positions[market.id].size_quantums
+    part = min(size_max, abs(size))
+    sign = 1 if size > 0 else -1
+    # Floored, so in the fund's favour by less than a unit.
+    quote = floor_div(quotes.handover_uusd * part, abs(size))
+    fund = accounts.open_account(ctx, POSITION_ACCOUNT)
+    # A long whose quote is below zero would pay to be taken: the book's notional cannot say that.
+    notional = max(0, sign * quote)
+    apply_fill(
+        ctx,
+        market,
+        fund if sign > 0 else account,
+        account if sign > 0 else fund,
+        part,
+        notional,
+    )
+    accounts.set_account(ctx, fund)
+    accounts.set_account(ctx, account)
+    return Closed(part, sign * notional)
+
+
+def charge_fee(
+    ctx: Context, params: pb.Params, account: Account, closed: Closed, bankruptcy_uusd: int
+) -> int:
+    """Take the liquidation fee of a fill from the account's cash; it never bankrupts (row 42)."""
+    delta = compute_insurance_delta_uusd(closed.quote_uusd, bankruptcy_uusd)
+    fee = compute_liquidation_fee_uusd(closed.quote_uusd, params.fee_ppm, delta)
+    if fee:
+        account.cash_uusd -= fee
+        accounts.set_account(ctx, account)
+        accounts.add_accrued_fees(ctx, fee)
+    return fee
