@@ -10,6 +10,8 @@ import plyvel
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 
+_HEIGHT_BYTES = 8
+
 
 class Journal:
     """Packets and acknowledgements by (chain, port, channel, sequence); a height cursor a chain."""
@@ -35,27 +37,32 @@ class Journal:
         acknowledgements: list[tuple[channel_pb2.Packet, bytes]],
     ) -> None:
         """Remember a block's packets and advance the cursor, in one synced batch."""
+        prefix = height.to_bytes(_HEIGHT_BYTES, "big")
         with self._database.write_batch(sync=bool(packets or acknowledgements)) as batch:
             for packet in packets:
-                batch.put(_packet_key(chain_id, packet), packet.SerializeToString())
+                batch.put(_packet_key(chain_id, packet), prefix + packet.SerializeToString())
             for packet, acknowledgement in acknowledgements:
-                batch.put(_ack_key(chain_id, packet), acknowledgement)
+                batch.put(_ack_key(chain_id, packet), prefix + acknowledgement)
             batch.put(f"cursor/{chain_id}".encode(), str(height).encode())
 
     def get_packet(
         self, chain_id: str, port: str, channel: str, sequence: int
-    ) -> channel_pb2.Packet | None:
-        """A packet that the chain sent, or None when it was never seen."""
+    ) -> tuple[int, channel_pb2.Packet] | None:
+        """A packet that the chain sent and the height it did, or None when it was never seen."""
         value = self._database.get(f"send/{chain_id}/{port}/{channel}/{sequence:020d}".encode())
-        return channel_pb2.Packet.FromString(value) if value else None
+        if not value:
+            return None
+        height = int.from_bytes(value[:_HEIGHT_BYTES], "big")
+        return height, channel_pb2.Packet.FromString(value[_HEIGHT_BYTES:])
 
     def get_acknowledgement(
         self, chain_id: str, port: str, channel: str, sequence: int
-    ) -> bytes | None:
-        """What the chain wrote for a packet it received on (port, channel), or None."""
-        key = f"ack/{chain_id}/{port}/{channel}/{sequence:020d}".encode()
-        value: bytes | None = self._database.get(key)
-        return value
+    ) -> tuple[int, bytes] | None:
+        """What the chain wrote for a packet it received on (port, channel), and the height."""
+        value = self._database.get(f"ack/{chain_id}/{port}/{channel}/{sequence:020d}".encode())
+        if not value:
+            return None
+        return int.from_bytes(value[:_HEIGHT_BYTES], "big"), value[_HEIGHT_BYTES:]
 
     def forget(self, chain_id: str, counterparty_id: str, packet: channel_pb2.Packet) -> None:
         """Drop a settled packet and its acknowledgement."""

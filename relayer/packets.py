@@ -65,7 +65,7 @@ class Direction:
         self.in_flight: set[int] = set()
         self.needs_clearing = True
         self._batches: set[asyncio.Task[None]] = set()
-        self._skipped: set[int] = set()
+        self._filtered: set[int] = set()
         self._labels = (source.chain_id, destination.chain_id, source.channel, source.port)
         self._telemetry = source.endpoint.telemetry
 
@@ -115,11 +115,11 @@ class Direction:
             self._forget(sequence)
 
     def _forget(self, sequence: int) -> None:
-        packet = self.journal.get_packet(
+        sent = self.journal.get_packet(
             self.source.chain_id, self.source.port, self.source.channel, sequence
         )
-        if packet is not None:
-            self.journal.forget(self.source.chain_id, self.destination.chain_id, packet)
+        if sent is not None:
+            self.journal.forget(self.source.chain_id, self.destination.chain_id, sent[1])
 
     def _lanes(self) -> list[int]:
         """Sequences to look at now: all live ones, and a bounded share of the backlog."""
@@ -150,7 +150,9 @@ class Direction:
             channel_query.QueryUnreceivedPacketsResponse,
         )
         not_received = frozenset(unreceived.sequences)
-        packets, acknowledgements = await self._contents(sequences, not_received)
+        packets, acknowledgements = await self._contents(
+            sequences, not_received, source_tip.height - 1, destination_tip.height - 1
+        )
         end = await self._destination_end()
         return DirectionSnapshot(
             source=source_tip,
@@ -178,21 +180,28 @@ class Direction:
         return int.from_bytes(found.value or b"", "big") or 1
 
     async def _contents(
-        self, sequences: Sequence[int], not_received: frozenset[int]
+        self,
+        sequences: Sequence[int],
+        not_received: frozenset[int],
+        source_height: int,
+        destination_height: int,
     ) -> tuple[dict[int, channel_pb2.Packet], dict[int, bytes]]:
-        """Packets and acknowledgements from the journal, else from the nodes' indexes."""
+        """Packets and acknowledgements from the journal, else from the nodes' indexes.
+
+        What a block above the given heights wrote is left out: no header proves it yet.
+        """
         packets: dict[int, channel_pb2.Packet] = {}
         acknowledgements: dict[int, bytes] = {}
         lookups = LOOKUPS_PER_ROUND
         source, destination = self.source, self.destination
         for sequence in sequences:
-            packet = self.journal.get_packet(source.chain_id, source.port, source.channel, sequence)
-            if packet is None and lookups:
+            sent = self.journal.get_packet(source.chain_id, source.port, source.channel, sequence)
+            if sent is None and lookups:
                 lookups -= 1
-                packet = await search_packet(source, sequence)
-            if packet is None:
+                sent = await search_packet(source, sequence)
+            if sent is None or sent[0] > source_height:
                 continue
-            packets[sequence] = packet
+            packets[sequence] = sent[1]
             if sequence in not_received:
                 continue
             written = self.journal.get_acknowledgement(
@@ -201,8 +210,8 @@ class Direction:
             if written is None and lookups:
                 lookups -= 1
                 written = await search_acknowledgement(destination, sequence)
-            if written is not None:
-                acknowledgements[sequence] = written
+            if written is not None and written[0] <= destination_height:
+                acknowledgements[sequence] = written[1]
         return packets, acknowledgements
 
     async def relay(self, source_tip: Tip, destination_tip: Tip) -> bool:
@@ -218,7 +227,7 @@ class Direction:
         plan = plan_direction(
             snapshot, RelayLimits(self.path.data_bytes_max), batch * BATCHES_PER_ROUND
         )
-        self._count_skipped(plan)
+        self._report_skipped(plan, snapshot)
         for start in range(0, len(plan.receive), batch):
             packets = plan.receive[start : start + batch]
             self._start(packets, self._relay_receive(packets))
@@ -235,12 +244,17 @@ class Direction:
         """Wait for the batches that are under way."""
         await asyncio.gather(*self._batches, return_exceptions=True)
 
-    def _count_skipped(self, plan: DirectionPlan) -> None:
+    def _report_skipped(self, plan: DirectionPlan, snapshot: DirectionSnapshot) -> None:
+        """Log and count, once each, the packets that a limit keeps back; others only wait."""
         for sequence, reason in plan.skipped:
-            if sequence not in self._skipped:
-                self._skipped.add(sequence)
-                log.info("not_relayed", path=self.path.name, sequence=sequence, why=reason)
+            packet = snapshot.packets.get(sequence)
+            is_large = packet is not None and len(packet.data) > self.path.data_bytes_max
+            if is_large and sequence not in self._filtered:
+                self._filtered.add(sequence)
+                log.warning("filtered", path=self.path.name, sequence=sequence, why=reason)
                 self._telemetry.filtered_packets.labels(*self._labels).inc()
+            elif not is_large:
+                log.debug("waiting", path=self.path.name, sequence=sequence, why=reason)
 
     def _start(
         self, packets: Sequence[channel_pb2.Packet], batch: Coroutine[None, None, None]
@@ -362,47 +376,49 @@ async def gather_proven(
     return proven
 
 
-async def search_packet(source: Side, sequence: int) -> channel_pb2.Packet | None:
-    """A sent packet from the source's index of transactions, then of blocks; None when pruned."""
+async def search_packet(source: Side, sequence: int) -> tuple[int, channel_pb2.Packet] | None:
+    """A sent packet and its height, from the index of transactions, then of blocks."""
     query = (
         f"send_packet.packet_src_channel='{source.channel}' AND "
         f"send_packet.packet_src_port='{source.port}' AND send_packet.packet_sequence='{sequence}'"
     )
-    for results in await search_events(source, query):
+    for height, results in await search_events(source, query):
         for packet in results.sent:
             end = (packet.source_port, packet.source_channel, packet.sequence)
             if end == (source.port, source.channel, sequence):
-                return packet
+                return height, packet
     return None
 
 
-async def search_acknowledgement(destination: Side, sequence: int) -> bytes | None:
-    """A written acknowledgement from the destination's index; None when pruned or not written."""
+async def search_acknowledgement(destination: Side, sequence: int) -> tuple[int, bytes] | None:
+    """A written acknowledgement and its height from the destination's index; None if not there."""
     query = (
         f"write_acknowledgement.packet_dst_channel='{destination.channel}' AND "
         f"write_acknowledgement.packet_dst_port='{destination.port}' AND "
         f"write_acknowledgement.packet_sequence='{sequence}'"
     )
-    for results in await search_events(destination, query):
+    for height, results in await search_events(destination, query):
         for packet, acknowledgement in results.acknowledged:
             end = (packet.destination_port, packet.destination_channel, packet.sequence)
             if end == (destination.port, destination.channel, sequence):
-                return acknowledgement
+                return height, acknowledgement
     return None
 
 
-async def search_events(side: Side, query: str) -> list[BlockPackets]:
-    """Packets of the transactions, else of the blocks, that an index finds."""
+async def search_events(side: Side, query: str) -> list[tuple[int, BlockPackets]]:
+    """Heights and packets of the transactions, else of the blocks, that an index finds."""
     try:
         page = await side.endpoint.ask("tx_search", lambda client: client.tx_search(query))
         if page.txs:
-            return [parse_events(tx.result.events) for tx in page.txs if not tx.result.code]
+            return [
+                (tx.height, parse_events(tx.result.events)) for tx in page.txs if not tx.result.code
+            ]
         blocks, _ = await side.endpoint.ask(
             "block_search", lambda client: client.block_search(query)
         )
+        heights = [block.block.header.height for block in blocks]
         found = [
-            parse_block_results(await fetch_results(side, block.block.header.height))
-            for block in blocks
+            (height, parse_block_results(await fetch_results(side, height))) for height in heights
         ]
     except RpcError as error:
         log.warning("index_unavailable", chain=side.chain_id, why=str(error))
@@ -447,6 +463,10 @@ class PathWorker:
             except ChainError as error:
                 failures += 1
                 log.warning("round_failed", path=self.path.name, why=str(error))
+            except Exception:
+                # A bug met on one path must not stop the others; it is logged whole and retried.
+                failures += 1
+                log.exception("bug", path=self.path.name)
             self.wake.clear()
             try:
                 # Back off while something is wrong: no busy loop on an empty balance.

@@ -99,7 +99,7 @@ def compute_owed(
         return Owed.NOTHING, "a transaction that carries it waits for its block"
     packet = snapshot.packets.get(sequence)
     if packet is None:
-        return Owed.NOTHING, "its content is not known yet: no send_packet event was found"
+        return Owed.NOTHING, "no header proves it yet, or its send_packet event is not found"
     if len(packet.data) > limits.data_bytes_max:
         return Owed.NOTHING, f"{len(packet.data)} bytes of data, above {limits.data_bytes_max}"
     if sequence not in snapshot.unreceived:

@@ -13,9 +13,9 @@ import structlog
 
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from chain.client.comet import CometClient
-from chain.client.wallet import Keyring
+from chain.client.wallet import Keyring, Wallet
 from chain.errors import ChainError
-from relayer.config import Config, ConfigError, record_link
+from relayer.config import ChainSection, Config, ConfigError, record_link
 from relayer.endpoint import Endpoint
 from relayer.events import parse_block_results
 from relayer.journal import Journal
@@ -32,6 +32,12 @@ SILENCE_S_MAX: Final = 30
 """A websocket that says nothing for so long is connected anew."""
 
 log = structlog.get_logger("relayer.supervisor")
+
+
+def open_wallet(keyring: Keyring, section: ChainSection) -> Wallet:
+    """The key that pays on a chain, its address in the chain's own prefix."""
+    wallet = keyring.open(section.key_name)
+    return Wallet.from_private_key(wallet.private_key, section.account_prefix)
 
 
 class Scanner:
@@ -118,7 +124,7 @@ class Relayer:
             section.id: Endpoint(section, self.telemetry) for section in config.chains
         }
         self.submitters = {
-            section.id: Submitter(self.endpoints[section.id], keyring.open(section.key_name))
+            section.id: Submitter(self.endpoints[section.id], open_wallet(keyring, section))
             for section in config.chains
         }
 

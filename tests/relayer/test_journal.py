@@ -23,8 +23,8 @@ def test_blocks_survive_a_restart_and_settled_packets_are_forgotten(tmp_path: Pa
     journal.close()
     journal = Journal(tmp_path / "journal")
     assert (journal.get_cursor("hub-1"), journal.get_cursor("alpha-1")) == (9, 4)
-    assert journal.get_packet("hub-1", "margin", "channel-0", 12) == PACKET
-    assert journal.get_acknowledgement("alpha-1", "margin", "channel-1", 12) == b"ok"
+    assert journal.get_packet("hub-1", "margin", "channel-0", 12) == (9, PACKET)
+    assert journal.get_acknowledgement("alpha-1", "margin", "channel-1", 12) == (4, b"ok")
     assert journal.get_packet("hub-1", "margin", "channel-0", 13) is None
     journal.forget("hub-1", "alpha-1", PACKET)
     assert journal.get_packet("hub-1", "margin", "channel-0", 12) is None
