@@ -42,6 +42,7 @@ REQUIRED_ABCI_MAJOR: Final = "2"
 _READ_BYTES = 1 << 18
 _WRITE_BYTES = 1 << 16
 _ACCEPT_POLL_S = 0.2
+_DRAIN_S = 5.0
 
 
 class AbciApplication(Protocol):
@@ -335,8 +336,9 @@ class AbciServer:
         for connection, _ in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
+        deadline = time.monotonic() + _DRAIN_S
         for _, thread in connections:
-            thread.join(5)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     # One thread a connection.
 
@@ -361,9 +363,7 @@ class AbciServer:
                 del self._connections[number]
 
     def _serve_frames(self, connection: socket.socket, number: int, frames: FrameBuffer) -> None:
-        """Read, answer in order, and write whenever nothing more is at hand: one write for many
-        answers.
-        """
+        """Read, answer in order, and write once nothing more is at hand: one write, many answers."""
         space = bytearray(_READ_BYTES)
         view = memoryview(space)
         while count := connection.recv_into(space):
