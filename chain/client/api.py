@@ -49,7 +49,6 @@ from chain.client.transaction import (
     GAS_PRICE_SCALE,
     Fee,
     SignerState,
-    build_simulation,
     compute_fee_amount,
     compute_tx_hash,
     sign_transaction,
@@ -243,12 +242,16 @@ class MarginClient:
     async def simulate(
         self, wallet: Wallet, messages: Sequence[Message], *, memo: str = ""
     ) -> Simulation:
-        """What the messages would do on the node's latest state; raises QueryRefused."""
-        sequence = (await self._signer_state(wallet.address)).sequence
+        """What the messages would do on the node's latest state; raises QueryRefused.
+
+        The transaction is signed and pays a token fee, so that the gas counts that work too.
+        """
+        state = await self._signer_state(wallet.address)
+        fee = Fee(gas_limit=1, amount=1 if await self.gas_price_micro() else 0)
         answer = await self.query(
             "/cosmos.tx.v1beta1.Service/Simulate",
             service_pb2.SimulateRequest(
-                tx_bytes=build_simulation(wallet.public_key, messages, sequence, memo=memo)
+                tx_bytes=sign_transaction(wallet, messages, state, fee, memo=memo)
             ),
             service_pb2.SimulateResponse,
         )

@@ -6,6 +6,7 @@ scrypt).
 """
 
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -19,7 +20,6 @@ from typing import Any, Final, Self
 import coincurve
 from bech32 import bech32_decode, bech32_encode, convertbits
 from bip32 import BIP32
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from mnemonic import Mnemonic
 
 from chain.client.errors import InvalidKey, KeyringLocked
@@ -168,11 +168,10 @@ class Keyring:
         if self.backend is KeyringBackend.TEST:
             content["private_key"] = wallet.private_key.hex()
         else:
-            content["keyfile"] = create_keyfile_json(
+            content["keyfile"] = _encryption().encrypt_key(
                 wallet.private_key,
-                self._passphrase(f"Passphrase for key {name}: ").encode(),
-                kdf="scrypt",
-                iterations=self._scrypt_iterations,
+                self._passphrase(f"Passphrase for key {name}: "),
+                self._scrypt_iterations,
             )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_private(path, json.dumps(content, indent=2) + "\n")
@@ -193,7 +192,7 @@ class Keyring:
                 private_key = bytes.fromhex(content["private_key"])
             else:
                 passphrase = self._passphrase(f"Passphrase for key {name}: ")
-                private_key = decode_keyfile_json(content["keyfile"], passphrase.encode())
+                private_key = _encryption().decrypt_key(content["keyfile"], passphrase)
         except (KeyError, TypeError, ValueError) as error:
             raise KeyringLocked(
                 f"key {name!r} does not open: {error}; check the passphrase and the file {path}"
@@ -249,6 +248,11 @@ class Keyring:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise KeyringLocked(f"a key file lacks or spoils {error}") from error
+
+
+def _encryption() -> Any:
+    """The module of encrypted keys, imported on first use: it is slow to import."""
+    return importlib.import_module("chain.client.encrypted_key")
 
 
 def _write_private(path: Path, text: str) -> None:
