@@ -363,7 +363,7 @@ class AbciServer:
                 del self._connections[number]
 
     def _serve_frames(self, connection: socket.socket, number: int, frames: FrameBuffer) -> None:
-        """Read, answer in order, and write once nothing more is at hand: one write, many answers."""
+        """Read, answer in order, write once nothing more is at hand: one write for many answers."""
         space = bytearray(_READ_BYTES)
         view = memoryview(space)
         while count := connection.recv_into(space):
