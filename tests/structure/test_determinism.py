@@ -40,35 +40,47 @@ def is_set(node: ast.AST) -> bool:
     if isinstance(node, ast.Set | ast.SetComp):
         return True
     return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in SET_CALLS
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SET_CALLS
     )
+
+
+def find_import_offence(node: ast.AST) -> str:
+    names: list[str] = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = [node.module]
+    found = [name for name in names if name.split(".")[0] in FORBIDDEN_MODULES]
+    return f"import of {found[0]}" if found else ""
+
+
+def find_iteration_offence(node: ast.AST) -> str:
+    match node:
+        case ast.For(iter=iterated) | ast.comprehension(iter=iterated) if is_set(iterated):
+            return "iteration over a set"
+        case ast.Call(func=ast.Name(id="list" | "tuple" | "iter" | "next"), args=[first, *_]):
+            return "iteration over a set" if is_set(first) else ""
+    return ""
+
+
+def find_arithmetic_offence(node: ast.AST) -> str:
+    match node:
+        case ast.Constant(value=float() | complex()):
+            return "a float literal"
+        case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+            # pathlib's / is not arithmetic, but consensus code has no paths either.
+            return "true division"
+        case ast.Call(func=ast.Name(id=name)) if name in FORBIDDEN_CALLS:
+            return f"a call of {name}()"
+    return ""
 
 
 def find_offences(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        line = getattr(node, "lineno", 0)
-        match node:
-            case ast.Constant(value=float() | complex()):
-                yield line, "a float literal"
-            case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
-                # pathlib's / is not arithmetic, but consensus code has no paths either.
-                yield line, "true division"
-            case ast.Call(func=ast.Name(id=name)) if name in FORBIDDEN_CALLS:
-                yield line, f"a call of {name}()"
-            case ast.Import(names=names):
-                for alias in names:
-                    if alias.name.split(".")[0] in FORBIDDEN_MODULES:
-                        yield line, f"import {alias.name}"
-            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in FORBIDDEN_MODULES:
-                yield line, f"import from {module}"
-            case ast.For(iter=iterated) | ast.comprehension(iter=iterated) if is_set(iterated):
-                yield line, "iteration over a set"
-            case ast.Call(func=ast.Name(id="list" | "tuple" | "iter" | "next"), args=[first, *_]) if (
-                is_set(first)
-            ):
-                yield line, "iteration over a set"
+        for find in (find_import_offence, find_iteration_offence, find_arithmetic_offence):
+            offence = find(node)
+            if offence:
+                yield getattr(node, "lineno", 0), offence
 
 
 @pytest.mark.parametrize("path", get_consensus_files(), ids=lambda p: str(p.relative_to(CHAIN)))

@@ -1,7 +1,7 @@
 """The conformance run: `python -m tests.vectors.run [FOLDER]` prints a line for each family.
 
-Exits 0 only when every case of every family agrees (cases where the chain is stricter on purpose are
-counted apart), 1 on a disagreement or when a family found no case, 2 when the folder is absent.
+Exits 0 only when every case of every family agrees (cases where the chain is stricter on purpose
+are counted apart), 1 on a disagreement or when a family found no case, 2 when the folder is absent.
 """
 
 import importlib
@@ -17,7 +17,7 @@ DEFAULT_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "vectors"
 
 
 def get_vector_folder(arguments: list[str]) -> Path:
-    """The folder named on the command line, else MARGIN_VECTORS, else the one beside the project."""
+    """The folder named on the command line, else MARGIN_VECTORS, else that beside the project."""
     if arguments:
         return Path(arguments[0])
     return Path(os.environ.get("MARGIN_VECTORS") or DEFAULT_FOLDER)
