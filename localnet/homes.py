@@ -8,7 +8,6 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,99 +17,79 @@ import tomlkit
 from nacl.signing import SigningKey
 
 from chain.node.config import CONFIG_PATH, write_default_config
+from chain.node.home import (
+    COMETBFT_CONFIG_PATH,
+    GENESIS_PATH,
+    NODE_KEY_PATH,
+    VALIDATOR_KEY_PATH,
+    VALIDATOR_STATE_PATH,
+    ConsensusKey,
+    build_genesis,
+    public_key_json,
+    write_genesis,
+)
+from chain.units import NANOSECONDS
 from localnet.topology import ChainSpec, NodeSpec
 
 UNIX_PATH_BYTES_MAX: Final = 100
 """Longest unix socket path that every system takes (108 on Linux, 104 elsewhere)."""
 UNSAFE_SEED_TEXT: Final = "margin-chain UNSAFE local network key"
-_NANOSECONDS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Ed25519Key:
-    """An ed25519 key in the forms CometBFT's files want."""
-
-    signing: SigningKey
-
-    @classmethod
-    def derive(cls, *names: str) -> "Ed25519Key":
-        """The unsafe demo key of these names, the same on every machine."""
-        return cls(SigningKey(sha256("/".join((UNSAFE_SEED_TEXT, *names)).encode()).digest()))
-
-    @property
-    def public(self) -> bytes:
-        """The 32-byte public key."""
-        return bytes(self.signing.verify_key)
-
-    @property
-    def address(self) -> bytes:
-        """The first 20 bytes of the public key's SHA-256."""
-        return sha256(self.public).digest()[:20]
-
-    @property
-    def public_json(self) -> dict[str, str]:
-        """CometBFT's JSON of the public key."""
-        value = base64.b64encode(self.public).decode()
-        return {"type": "tendermint/PubKeyEd25519", "value": value}
-
-    @property
-    def private_json(self) -> dict[str, str]:
-        """CometBFT's JSON of the private key: seed and public key together."""
-        value = base64.b64encode(bytes(self.signing) + self.public).decode()
-        return {"type": "tendermint/PrivKeyEd25519", "value": value}
+def derive_key(*names: str) -> ConsensusKey:
+    """The unsafe demo key of these names, the same on every machine."""
+    return ConsensusKey(SigningKey(sha256("/".join((UNSAFE_SEED_TEXT, *names)).encode()).digest()))
 
 
-def derive_node_key(node: NodeSpec) -> Ed25519Key:
+def derive_node_key(node: NodeSpec) -> ConsensusKey:
     """The p2p identity of a node."""
-    return Ed25519Key.derive("node", node.chain_id, str(node.index))
+    return derive_key("node", node.chain_id, str(node.index))
 
 
-def derive_validator_key(node: NodeSpec) -> Ed25519Key:
+def derive_validator_key(node: NodeSpec) -> ConsensusKey:
     """The consensus key of a node."""
-    return Ed25519Key.derive("validator", node.chain_id, str(node.index))
+    return derive_key("validator", node.chain_id, str(node.index))
 
 
 def make_genesis(
     chain: ChainSpec, *, genesis_time_ns: int, app_state: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The genesis document all nodes of a chain share; the hub's votes carry extensions from height
-    1.
+    """The genesis document all nodes of a chain share.
+
+    Our application asks app_state to list the same validators: see `list_genesis_validators`.
     """
-    validators = []
+    document = build_genesis(chain.chain_id, chain.kind, app_state)
+    document["genesis_time"] = format_time(genesis_time_ns)
+    document["consensus_params"]["block"]["max_bytes"] = str(chain.block_bytes_max)
+    document["validators"] = []
     for node in chain.nodes:
         key = derive_validator_key(node)
-        validators.append(
+        document["validators"].append(
             {
                 "address": key.address.hex().upper(),
-                "pub_key": key.public_json,
+                "pub_key": public_key_json(key.public),
                 "power": str(node.power),
                 "name": node.name,
             }
         )
-    return {
-        "genesis_time": format_time(genesis_time_ns),
-        "chain_id": chain.chain_id,
-        "initial_height": "1",
-        "consensus_params": {
-            "block": {"max_bytes": str(chain.block_bytes_max), "max_gas": "-1"},
-            "evidence": {
-                "max_age_num_blocks": "100000",
-                "max_age_duration": str(48 * 3600 * _NANOSECONDS),
-                "max_bytes": "1048576",
-            },
-            "validator": {"pub_key_types": ["ed25519"]},
-            "version": {"app": "0"},
-            "abci": {"vote_extensions_enable_height": "1" if chain.kind == "hub" else "0"},
-        },
-        "validators": validators,
-        "app_hash": "",
-        "app_state": dict(app_state),
-    }
+    return document
+
+
+def list_genesis_validators(chain: ChainSpec) -> list[dict[str, str]]:
+    """The chain's validators as app_state.validators.validators lists them."""
+    return [
+        {
+            "consensus_pubkey": base64.b64encode(derive_validator_key(node).public).decode(),
+            "power": str(node.power),
+            "moniker": node.name,
+        }
+        for node in chain.nodes
+    ]
 
 
 def format_time(time_ns: int) -> str:
     """RFC 3339 in UTC with nanoseconds."""
-    seconds, nanoseconds = divmod(time_ns, _NANOSECONDS)
+    seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
@@ -189,27 +168,24 @@ def write_home(
     app_config: Mapping[str, Any],
 ) -> None:
     """Write one node's home; `app_config` overrides app.toml beside the addresses set here."""
-    config = home / "config"
-    data = home / "data"
-    config.mkdir(parents=True, exist_ok=True)
-    data.mkdir(exist_ok=True)
+    (home / "config").mkdir(parents=True, exist_ok=True)
+    (home / "data").mkdir(exist_ok=True)
     abci = get_abci_address(node, home)
-    (config / "config.toml").write_text(make_cometbft_config(template, chain, node, abci))
-    (config / "genesis.json").write_text(json.dumps(genesis, indent=1))
-    node_key = {"priv_key": derive_node_key(node).private_json}
-    _write_private(config / "node_key.json", node_key)
+    config = make_cometbft_config(template, chain, node, abci)
+    (home / COMETBFT_CONFIG_PATH).write_text(config)
+    write_genesis(home / GENESIS_PATH, genesis)
+    _write_private(home / NODE_KEY_PATH, {"priv_key": derive_node_key(node).private_json})
     validator = derive_validator_key(node)
     _write_private(
-        config / "priv_validator_key.json",
+        home / VALIDATOR_KEY_PATH,
         {
             "address": validator.address.hex().upper(),
-            "pub_key": validator.public_json,
+            "pub_key": public_key_json(validator.public),
             "priv_key": validator.private_json,
         },
     )
-    state = data / "priv_validator_state.json"
-    if not state.exists():  # It protects from signing twice: never overwritten.
-        _write_private(state, {"height": "0", "round": 0, "step": 0})
+    if not (home / VALIDATOR_STATE_PATH).exists():  # It protects from signing twice.
+        _write_private(home / VALIDATOR_STATE_PATH, {"height": "0", "round": 0, "step": 0})
     overrides: dict[str, Any] = {
         "chain": chain.kind,
         "abci": {"address": abci},

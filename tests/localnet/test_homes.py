@@ -14,6 +14,7 @@ from localnet.homes import (
     derive_validator_key,
     format_time,
     get_abci_address,
+    list_genesis_validators,
     make_cometbft_config,
     make_genesis,
     write_home,
@@ -88,6 +89,14 @@ def test_extensions_are_on_for_the_hub_alone():
         height = genesis["consensus_params"]["abci"]["vote_extensions_enable_height"]
         assert height == ("1" if chain.chain_id == "hub-1" else "0")
         assert len(genesis["validators"]) == len(chain.nodes)
+
+
+def test_both_validator_lists_of_a_genesis_name_the_same_keys(chain):
+    document = make_genesis(chain, genesis_time_ns=1, app_state={})
+    stated = [(v["pub_key"]["value"], v["power"]) for v in document["validators"]]
+    listed = [(v["consensus_pubkey"], v["power"]) for v in list_genesis_validators(chain)]
+    assert stated == listed
+    assert len(set(stated)) == 4
 
 
 def test_keys_are_the_same_everywhere_and_differ_from_each_other():
