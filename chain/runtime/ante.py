@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from google.protobuf.message import Message
+
 from chain._pb.cosmos.crypto.secp256k1 import keys_pb2
 from chain._pb.cosmos.tx.signing.v1beta1 import signing_pb2
 from chain.runtime.address import compute_account_address, decode_address
@@ -34,9 +36,10 @@ from chain.runtime.errors import (
     WrongSequence,
 )
 from chain.runtime.gas import SIGNATURE_SECP256K1, TX_BYTE
+from chain.runtime.module import MessageRoute
 from chain.runtime.router import Router, get_signers
 from chain.runtime.signatures import is_signature_valid
-from chain.runtime.tx import Transaction, compute_sign_bytes
+from chain.runtime.tx import Transaction, compute_sign_bytes, decode_tx
 from chain.units import NANOSECONDS, Address, ceil_div
 
 GAS_LIMIT_MAX: Final = (1 << 63) - 1
@@ -78,16 +81,22 @@ class SignatureCache:
 
 
 @dataclass(frozen=True, slots=True)
-class Signers:
-    """Who must sign a transaction (in order), who pays, and the route of each message."""
+class PreparedTx:
+    """A transaction that passed every check without state: its signers (in order), payer, fee.
 
-    addresses: tuple[Address, ...]
+    `steps` are its messages with route and first signer, ready to run.
+    """
+
+    tx: Transaction
+    signers: tuple[Address, ...]
     payer: Address
     fee: tuple[tuple[str, int], ...]
+    steps: tuple[tuple[MessageRoute, Message, str], ...]
 
 
-def validate_stateless(router: Router, tx: Transaction) -> Signers:
-    """The signers and fee; raises on anything wrong that needs no state to see."""
+def prepare_tx(router: Router, raw: bytes) -> PreparedTx:
+    """The transaction of the bytes; raises on anything wrong that needs no state to see."""
+    tx = decode_tx(router.codec, raw)
     body, auth_info = tx.body, tx.auth_info
     _refuse_unoffered(body, auth_info)
     if not tx.messages:
@@ -96,11 +105,14 @@ def validate_stateless(router: Router, tx: Transaction) -> Signers:
     if fee.gas_limit > GAS_LIMIT_MAX:
         raise InvalidGasLimit(f"gas limit {fee.gas_limit} is above {GAS_LIMIT_MAX}")
     addresses: dict[str, None] = {}
+    steps = []
     for packed, message in zip(body.messages, tx.messages, strict=True):
         route = router.get_route(packed.type_url)
-        for address in get_signers(route, message):
+        own = get_signers(route, message)
+        for address in own:
             decode_address(address, route.signer_field)
             addresses[address] = None
+        steps.append((route, message, own[0] if own else ""))
     if not addresses:
         raise InvalidRequest("the messages name no signer")
     if fee.payer:
@@ -115,7 +127,13 @@ def validate_stateless(router: Router, tx: Transaction) -> Signers:
             f"wrong number of signers; expected {len(signers)}, got {len(tx.signatures)} "
             f"signatures and {infos} signer infos"
         )
-    return Signers(signers, Address(fee.payer) or signers[0], tuple(parse_coins(fee.amount, "fee")))
+    return PreparedTx(
+        tx=tx,
+        signers=signers,
+        payer=Address(fee.payer) or signers[0],
+        fee=tuple(parse_coins(fee.amount, "fee")),
+        steps=tuple(steps),
+    )
 
 
 def _refuse_unoffered(body: Any, auth_info: Any) -> None:
@@ -147,10 +165,9 @@ class Ante:
         self._cache = cache
         self._minimum_gas_prices = tuple(minimum_gas_prices)
 
-    def run(self, ctx: Context, tx: Transaction, signers: Signers) -> None:
-        """Check the transaction against state, take its fee, advance sequences; raises to
-        refuse.
-        """
+    def run(self, ctx: Context, prepared: PreparedTx) -> None:
+        """Check the transaction against state, take its fee, advance sequences; or raise."""
+        tx = prepared.tx
         self._validate_timeouts(ctx, tx)
         params = self._accounts.get_params(ctx)
         if len(tx.body.memo) > params.max_memo_characters:
@@ -160,22 +177,28 @@ class Ante:
             )
         ctx.gas.consume(TX_BYTE * len(tx.raw))
         if ctx.mode is Mode.CHECK:
-            self._validate_minimum_fee(tx, signers)
-        if signers.fee:
-            self._deduct_fee(ctx, signers)
+            self._validate_minimum_fee(prepared)
+        accounts = self._load_accounts(ctx, prepared)
+        if prepared.fee:
+            self._fees.deduct_fee(ctx, prepared.payer, prepared.fee)
         if len(tx.signatures) > params.tx_sig_limit:
             raise TooManySignatures(
                 f"signatures: {len(tx.signatures)}, limit: {params.tx_sig_limit}"
             )
         ctx.gas.consume(SIGNATURE_SECP256K1 * len(tx.signatures))
-        accounts = self._load_accounts(ctx, tx, signers)
-        self._validate_sequences(tx, accounts)
+        keys = [_get_key(ctx, prepared, index, account) for index, account in enumerate(accounts)]
+        for info, account in zip(tx.auth_info.signer_infos, accounts, strict=True):
+            if info.sequence != account.sequence:
+                raise WrongSequence(
+                    f"account sequence mismatch, expected {account.sequence}, got {info.sequence}"
+                )
         if ctx.mode is not Mode.SIMULATE:
-            self._verify_signatures(ctx, tx, accounts)
-        for account, _ in accounts:
+            self._verify_signatures(ctx, tx, accounts, keys)
+        for account in accounts:
             account.sequence += 1
             self._accounts.set_account(ctx, account)
-        _emit_tx_events(ctx, tx, signers)
+        if ctx.mode is not Mode.CHECK:
+            _emit_tx_events(ctx, prepared)
 
     @staticmethod
     def _validate_timeouts(ctx: Context, tx: Transaction) -> None:
@@ -188,67 +211,38 @@ class Ante:
             if ctx.time_ns > timeout_ns:
                 raise TxTimeout(f"block time: {ctx.time_ns}, timeout timestamp: {timeout_ns}")
 
-    def _validate_minimum_fee(self, tx: Transaction, signers: Signers) -> None:
+    def _validate_minimum_fee(self, prepared: PreparedTx) -> None:
         """At least one of the node's prices must be met, as in the SDK."""
         if not self._minimum_gas_prices:
             return
-        gas_limit = tx.auth_info.fee.gas_limit
-        offered = dict(signers.fee)
+        gas_limit = prepared.tx.auth_info.fee.gas_limit
+        offered = dict(prepared.fee)
         required = [
             (price.denom, ceil_div(price.price_wad * gas_limit, 10**18))
             for price in self._minimum_gas_prices
         ]
         if not any(offered.get(denom, 0) >= amount for denom, amount in required):
             raise InsufficientFee(
-                f"insufficient fees; got: {format_coins(signers.fee)} required: "
+                f"insufficient fees; got: {format_coins(prepared.fee)} required: "
                 f"{format_coins(required)}"
             )
 
-    def _deduct_fee(self, ctx: Context, signers: Signers) -> None:
-        if self._accounts.get_account(ctx, signers.payer) is None:
-            raise UnknownAddress(f"fee payer address: {signers.payer} does not exist")
-        self._fees.deduct_fee(ctx, signers.payer, signers.fee)
-
-    def _load_accounts(
-        self, ctx: Context, tx: Transaction, signers: Signers
-    ) -> list[tuple[Any, bytes]]:
-        """Each signer's account with its public key, which the first transaction records."""
+    def _load_accounts(self, ctx: Context, prepared: PreparedTx) -> list[Any]:
+        """Each signer's account (the payer is one of them), for the ante to change and store."""
         loaded = []
-        for index, address in enumerate(signers.addresses):
+        for address in prepared.signers:
             account = self._accounts.get_account(ctx, address)
             if account is None:
                 raise UnknownAddress(f"account {address} does not exist; fund it first")
-            packed = tx.auth_info.signer_infos[index].public_key
-            stored = account.pub_key.value
-            if packed.type_url:
-                key = _unpack_public_key(packed)
-                if compute_account_address(key) != address:
-                    raise InvalidPubKey(
-                        f"pubKey does not match signer address {address} with signer index: {index}"
-                    )
-                if not stored:
-                    account.pub_key.CopyFrom(packed)
-            elif stored:
-                key = _unpack_public_key(account.pub_key)
-            elif ctx.mode is Mode.SIMULATE:
-                key = b""  # Clients simulate before they reveal a key.
-            else:
-                raise InvalidPubKey(f"account {address} has no key yet; send it in signer_infos")
-            loaded.append((account, key))
+            loaded.append(account)
         return loaded
 
-    @staticmethod
-    def _validate_sequences(tx: Transaction, accounts: Sequence[tuple[Any, bytes]]) -> None:
-        for info, (account, _) in zip(tx.auth_info.signer_infos, accounts, strict=True):
-            if info.sequence != account.sequence:
-                raise WrongSequence(
-                    f"account sequence mismatch, expected {account.sequence}, got {info.sequence}"
-                )
-
     def _verify_signatures(
-        self, ctx: Context, tx: Transaction, accounts: Sequence[tuple[Any, bytes]]
+        self, ctx: Context, tx: Transaction, accounts: Sequence[Any], keys: Sequence[bytes]
     ) -> None:
-        signed = tuple((key, account.account_number) for account, key in accounts)
+        signed = tuple(
+            (key, account.account_number) for key, account in zip(keys, accounts, strict=True)
+        )
         if self._cache.has(tx.hash, signed):
             return
         for index, (key, account_number) in enumerate(signed):
@@ -259,10 +253,31 @@ class Ante:
             if not is_signature_valid(key, sign_bytes, tx.signatures[index]):
                 raise Unauthorized(
                     "signature verification failed; please verify account number "
-                    f"({account_number}), sequence ({accounts[index][0].sequence}) and chain-id "
+                    f"({account_number}), sequence ({accounts[index].sequence}) and chain-id "
                     f"({ctx.chain_id})"
                 )
         self._cache.add(tx.hash, signed)
+
+
+def _get_key(ctx: Context, prepared: PreparedTx, index: int, account: Any) -> bytes:
+    """The key a signer verifies with; the account's first transaction records it in the account."""
+    packed = prepared.tx.auth_info.signer_infos[index].public_key
+    stored = account.pub_key
+    if packed.type_url:
+        key = _unpack_public_key(packed)
+        address = prepared.signers[index]
+        if compute_account_address(key) != address:
+            raise InvalidPubKey(
+                f"pubKey does not match signer address {address} with signer index: {index}"
+            )
+        if not stored.value:
+            stored.CopyFrom(packed)
+        return key
+    if stored.value:
+        return _unpack_public_key(stored)
+    if ctx.mode is Mode.SIMULATE:
+        return b""  # Clients simulate before they reveal a key.
+    raise InvalidPubKey(f"account {account.address} has no key yet; send it in signer_infos")
 
 
 def _validate_mode(info: Any) -> None:
@@ -280,10 +295,11 @@ def _unpack_public_key(packed: Any) -> bytes:
     return key
 
 
-def _emit_tx_events(ctx: Context, tx: Transaction, signers: Signers) -> None:
+def _emit_tx_events(ctx: Context, prepared: PreparedTx) -> None:
     """The events by which clients find a transaction by payer, sequence and signature."""
-    ctx.emit("tx", {"fee": format_coins(signers.fee), "fee_payer": signers.payer})
-    for index, address in enumerate(signers.addresses):
+    tx = prepared.tx
+    ctx.emit("tx", {"fee": format_coins(prepared.fee), "fee_payer": prepared.payer})
+    for index, address in enumerate(prepared.signers):
         sequence = tx.auth_info.signer_infos[index].sequence
         ctx.emit("tx", {"acc_seq": f"{address}/{sequence}"})
         ctx.emit("tx", {"signature": b64encode(tx.signatures[index]).decode()})

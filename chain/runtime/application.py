@@ -20,16 +20,22 @@ from chain._pb.tendermint.abci import types_pb2 as abci
 from chain._pb.tendermint.crypto import keys_pb2
 from chain.errors import ChainError
 from chain.runtime import consensus
-from chain.runtime.ante import Ante, GasPrice, SignatureCache
+from chain.runtime.ante import Ante, GasPrice, PreparedTx, SignatureCache, prepare_tx
 from chain.runtime.commit_store import CommitStore, Snapshot
 from chain.runtime.context import Context, Mode
 from chain.runtime.definition import ChainDefinition, Misbehavior
-from chain.runtime.errors import Halted, InvalidBlock, InvalidGenesis, NotOurTurn
+from chain.runtime.errors import (
+    Halted,
+    InternalFailure,
+    InvalidBlock,
+    InvalidGenesis,
+    NotOurTurn,
+)
 from chain.runtime.execution import (
     ErrorCounts,
     Executor,
     Outcome,
-    build_events,
+    add_events,
     build_refused_tx_result,
     build_tx_result,
 )
@@ -43,7 +49,7 @@ from chain.runtime.module import Module, Vote
 from chain.runtime.queries import QueryServer
 from chain.runtime.router import Router
 from chain.runtime.store import Branch
-from chain.runtime.tx import TX_BYTES_MAX, Transaction, decode_tx, encode_tx
+from chain.runtime.tx import TX_BYTES_MAX, encode_tx
 from chain.runtime.vote_extensions import (
     decode_injected_commit,
     encode_injected_commit,
@@ -55,7 +61,7 @@ from chain.units import NANOSECONDS
 
 APP_VERSION: Final = 1
 SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
-_DECODED_BYTES_MAX: Final = 64 << 20
+_PREPARED_BYTES_MAX: Final = 64 << 20
 
 _log = structlog.get_logger("chain.runtime")
 
@@ -73,34 +79,27 @@ class NodeOptions:
     version: str = ""
 
 
-class DecodedCache:
-    """Decoded transactions by their bytes, bounded by bytes: CheckTx decodes, FinalizeBlock
-    reuses.
-    """
+class PreparedCache:
+    """Prepared transactions by their bytes, bounded: CheckTx decodes, FinalizeBlock reuses."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[bytes, Transaction] = OrderedDict()
+        self._entries: OrderedDict[bytes, PreparedTx] = OrderedDict()
         self._size = 0
         self._lock = RLock()
 
-    def get(self, raw: bytes) -> Transaction | None:
+    def get(self, raw: bytes) -> PreparedTx | None:
         """The transaction decoded before, or None."""
         return self._entries.get(raw)
 
-    def add(self, tx: Transaction) -> None:
+    def add(self, prepared: PreparedTx) -> None:
         """Remember a transaction, forgetting the oldest over the bound."""
         with self._lock:
-            if tx.raw not in self._entries:
-                self._entries[tx.raw] = tx
-                self._size += len(tx.raw)
-            while self._size > _DECODED_BYTES_MAX:
+            raw = prepared.tx.raw
+            if raw not in self._entries:
+                self._entries[raw] = prepared
+                self._size += len(raw)
+            while self._size > _PREPARED_BYTES_MAX:
                 self._size -= len(self._entries.popitem(last=False)[0])
-
-    def remove(self, raw: bytes) -> None:
-        """Forget a transaction that is in a block now."""
-        with self._lock:
-            if self._entries.pop(raw, None) is not None:
-                self._size -= len(raw)
 
 
 class Application:
@@ -127,7 +126,7 @@ class Application:
         self.errors = ErrorCounts()
         self.router = Router((*definition.modules, *node_modules))
         self._store = store
-        self._decoded = DecodedCache()
+        self._prepared = PreparedCache()
         self._signatures = SignatureCache()
         ante = Ante(
             self.router,
@@ -228,23 +227,32 @@ class Application:
 
     # Mempool.
 
-    def _decode(self, raw: bytes) -> Transaction:
-        tx = self._decoded.get(raw)
-        return decode_tx(self.router.codec, raw) if tx is None else tx
+    def _prepare(self, raw: bytes) -> PreparedTx:
+        """The transaction of the bytes; raises ChainError, and nothing else that goes on."""
+        prepared = self._prepared.get(raw)
+        if prepared is not None:
+            return prepared
+        try:
+            return prepare_tx(self.router, raw)
+        except ChainError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the same refusal on every node
+            self.errors.record("prepare_tx", error)
+            raise InternalFailure from None
 
     def check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
         """Whether the transaction may enter or stay in the mempool: decoding and the ante."""
         try:
-            tx = self._decode(request.tx)
+            prepared = self._prepare(request.tx)
         except ChainError as error:
             refused = build_refused_tx_result(error)
             return abci.ResponseCheckTx(
                 code=refused.code, codespace=refused.codespace, log=refused.log
             )
         with self._check_lock:
-            outcome = self._executor.run(self._check_ctx, tx, messages=False)
+            outcome = self._executor.run(self._check_ctx, prepared, messages=False)
         if not outcome.code:
-            self._decoded.add(tx)
+            self._prepared.add(prepared)
         return abci.ResponseCheckTx(
             code=outcome.code,
             codespace=outcome.codespace,
@@ -265,16 +273,16 @@ class Application:
         result = base_abci_pb2.Result(
             data=outcome.build_data(),
             log=outcome.log,
-            events=build_events(outcome.events),
             msg_responses=outcome.responses,
         )
+        add_events(result.events, outcome.events)
         return gas, result
 
     def run_simulation(self, raw: bytes) -> Outcome:
         """The outcome of a simulated transaction, refused or not; raises ChainError on bad
         bytes.
         """
-        tx = self._decode(raw)
+        prepared = self._prepare(raw)
         with self._check_lock:
             check = self._check_ctx
             ctx = Context(
@@ -285,7 +293,7 @@ class Application:
                 mode=Mode.SIMULATE,
                 router=self.router,
             )
-            return self._executor.run(ctx, tx, messages=True)
+            return self._executor.run(ctx, prepared, messages=True)
 
     # Consensus.
 
@@ -312,7 +320,7 @@ class Application:
                 break
             if gas_room is not None:
                 try:
-                    gas_wanted = self._decode(raw).auth_info.fee.gas_limit
+                    gas_wanted = self._prepare(raw).tx.auth_info.fee.gas_limit
                 except ChainError:
                     continue
                 if gas_wanted > gas_room:
@@ -418,12 +426,11 @@ class Application:
                 self._run_hook(ctx, f"{module.name}.end_block", module.end_block)
         updates = self._build_validator_updates(ctx)
         app_hash = self._store.stage(request.height, ctx.store.net_writes())
-        return abci.ResponseFinalizeBlock(
-            events=build_events(ctx.events),
-            tx_results=results,
-            validator_updates=updates,
-            app_hash=app_hash,
+        response = abci.ResponseFinalizeBlock(
+            tx_results=results, validator_updates=updates, app_hash=app_hash
         )
+        add_events(response.events, ctx.events)
+        return response
 
     @staticmethod
     def _read_votes(item: bytes) -> list[Vote] | None:
@@ -470,11 +477,11 @@ class Application:
         results = []
         for raw in items:
             try:
-                tx = self._decode(raw)
+                prepared = self._prepare(raw)
             except ChainError as error:
                 results.append(build_refused_tx_result(error))
                 continue
-            results.append(build_tx_result(self._executor.run(ctx, tx, messages=True)))
+            results.append(build_tx_result(self._executor.run(ctx, prepared, messages=True)))
         return results
 
     def commit(self, request: abci.RequestCommit) -> abci.ResponseCommit:

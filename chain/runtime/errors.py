@@ -155,7 +155,7 @@ class NotSupported(SdkError):
 
 
 class InternalFailure(SdkError):
-    """A simulation that met an unexpected exception (a block answers code 1 with fixed text)."""
+    """Bytes or a simulation that met an unexpected exception; the text is fixed."""
 
     code = 35
     summary = "internal logic error"

@@ -6,7 +6,7 @@ itself passed. An exception nobody expected is the same refusal on every node: f
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from google.protobuf import any_pb2
@@ -14,16 +14,16 @@ from google.protobuf import any_pb2
 from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2 as base_abci_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.errors import INTERNAL_CODE, INTERNAL_CODESPACE, INTERNAL_TEXT, ChainError
-from chain.runtime.ante import Ante, Signers, validate_stateless
+from chain.runtime.ante import Ante, PreparedTx
 from chain.runtime.context import Context, Event, Mode
 from chain.runtime.errors import InternalFailure
 from chain.runtime.gas import GasMeter
-from chain.runtime.router import Router, get_signers, pack
-from chain.runtime.tx import Transaction
+from chain.runtime.router import Router, pack
 
 LOG_SIZE_MAX: Final = 2_048
 """Most characters of a refusal's text that leave the node."""
 INT64_MAX: Final = (1 << 63) - 1
+_MESSAGE_INDEX: Final = "msg_index"
 
 _log = structlog.get_logger("chain.runtime")
 
@@ -71,9 +71,9 @@ class Executor:
         self._ante = ante
         self._errors = errors
 
-    def run(self, ctx: Context, tx: Transaction, *, messages: bool) -> Outcome:
+    def run(self, ctx: Context, prepared: PreparedTx, *, messages: bool) -> Outcome:
         """Run a transaction in branches of ctx; messages=False is CheckTx: the ante alone."""
-        gas_wanted = min(tx.auth_info.fee.gas_limit, INT64_MAX)
+        gas_wanted = min(prepared.tx.auth_info.fee.gas_limit, INT64_MAX)
         gas = GasMeter(None if ctx.mode is Mode.SIMULATE else gas_wanted)
         tx_ctx = Context(
             chain_id=ctx.chain_id,
@@ -88,13 +88,12 @@ class Executor:
         responses: list[any_pb2.Any] = []
         place = "ante"
         try:
-            signers = validate_stateless(self._router, tx)
             with tx_ctx.branch() as ante_ctx:
-                self._ante.run(ante_ctx, tx, signers)
+                self._ante.run(ante_ctx, prepared)
             if messages:
                 place = "message"
                 with tx_ctx.branch() as messages_ctx:
-                    responses = self._run_messages(messages_ctx, tx, signers)
+                    responses = self._run_messages(messages_ctx, prepared)
         except ChainError as error:
             return _build_refusal(error, gas_wanted, gas.used, tx_ctx.events)
         except Exception as error:  # noqa: BLE001 - the same refusal on every node
@@ -111,19 +110,17 @@ class Executor:
             )
         return Outcome(0, "", "", tuple(responses), gas_wanted, gas.used, tuple(tx_ctx.events))
 
-    def _run_messages(self, ctx: Context, tx: Transaction, signers: Signers) -> list[any_pb2.Any]:
+    def _run_messages(self, ctx: Context, prepared: PreparedTx) -> list[any_pb2.Any]:
         """All messages in order, in the one branch given, so that all hold or none."""
-        del signers
         responses = []
-        for index, (packed, message) in enumerate(zip(tx.body.messages, tx.messages, strict=True)):
-            type_url = packed.type_url
-            route = self._router.get_route(type_url)
+        for index, (route, message, sender) in enumerate(prepared.steps):
+            type_url = prepared.tx.body.messages[index].type_url
             first_event = len(ctx.events)
             ctx.emit(
                 "message",
                 {
                     "action": type_url,
-                    "sender": get_signers(route, message)[0],
+                    "sender": sender,
                     "module": self._router.get_module_name(type_url),
                 },
             )
@@ -143,7 +140,7 @@ class Executor:
 
 def _mark_message(events: list[Event], first: int, index: int) -> None:
     """Say of each event of a message which message it came from, as the SDK does."""
-    mark = (("msg_index", str(index)),)
+    mark = ((_MESSAGE_INDEX, str(index)),)
     for position in range(first, len(events)):
         event = events[position]
         events[position] = Event(event.type, event.attributes + mark)
@@ -164,31 +161,29 @@ def _build_refusal(
     )
 
 
-def build_events(events: Iterable[Event]) -> list[abci.Event]:
-    """Events for CometBFT, every attribute indexed."""
-    return [
-        abci.Event(
-            type=event.type,
-            attributes=[
-                abci.EventAttribute(key=key, value=value, index=True)
-                for key, value in event.attributes
-            ],
-        )
-        for event in events
-    ]
+def add_events(target: Any, events: Iterable[Event]) -> None:
+    """Append events to a repeated tendermint.abci.Event; all attributes but msg_index are indexed.
+
+    Adding in place spares protobuf a copy of each part: events are a large part of a block's work.
+    """
+    for event in events:
+        attributes = target.add(type=event.type).attributes
+        for key, value in event.attributes:
+            attributes.add(key=key, value=value, index=key != _MESSAGE_INDEX)
 
 
 def build_tx_result(outcome: Outcome) -> abci.ExecTxResult:
     """The result of a transaction in FinalizeBlock."""
-    return abci.ExecTxResult(
+    result = abci.ExecTxResult(
         code=outcome.code,
         data=outcome.build_data(),
         log=outcome.log,
         gas_wanted=outcome.gas_wanted,
         gas_used=min(outcome.gas_used, INT64_MAX),
-        events=build_events(outcome.events),
         codespace=outcome.codespace,
     )
+    add_events(result.events, outcome.events)
+    return result
 
 
 def build_refused_tx_result(error: ChainError) -> abci.ExecTxResult:

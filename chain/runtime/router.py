@@ -17,6 +17,8 @@ NESTED_MESSAGES_MAX: Final = 32
 
 def get_signers(route: MessageRoute, message: Message) -> tuple[str, ...]:
     """The addresses that must sign the message, each once, in order of appearance."""
+    if "." not in route.signer_field:
+        return (getattr(message, route.signer_field),)
     found: list[Any] = [message]
     for name in route.signer_field.split("."):
         below: list[Any] = []
