@@ -434,12 +434,14 @@ class Path:
         self.b.create_client()
 
     def create_connections(self) -> None:
+        self.a.connection_id = self.b.connection_id = ""
         self.a.conn_open_init()
         self.b.conn_open_try()
         self.a.conn_open_ack()
         self.b.conn_open_confirm()
 
     def create_channels(self) -> None:
+        self.a.channel_id = self.b.channel_id = ""
         self.a.chan_open_init()
         self.b.chan_open_try()
         self.a.chan_open_ack()
