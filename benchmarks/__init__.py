@@ -1,0 +1,1 @@
+"""Benchmarks: each prints figures and can compare two things in one run."""
