@@ -1,30 +1,20 @@
 """Block hook of collateral: a heartbeat on every route that is due, and routes that froze."""
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
-from chain.errors import ChainError
 from chain.modules.collateral import state
 from chain.modules.collateral.handlers import compute_paused
 from chain.modules.collateral.measurement import get_route_status
 from chain.modules.collateral.packets import send_heartbeat
 from chain.runtime.context import Context
+from chain.runtime.isolation import isolate_item
 from chain.units import NANOSECONDS
 
 
 def end_block(ctx: Context) -> None:
     """Visit every route (their number is bounded); one that fails does not stop the next."""
     for route in list(state.iterate_routes(ctx)):
-        try:
-            with ctx.branch() as branch:
-                _visit_route(branch, route)
-        except ChainError as error:
-            ctx.emit(
-                "heartbeat_failed",
-                {"route_id": route.route_id, "codespace": error.codespace, "code": error.code},
-            )
-            # The next try is an interval away, not in every block.
-            measurements = state.get_measurements(ctx, route.route_id)
-            measurements.last_heartbeat_ns = ctx.time_ns
-            state.set_measurements(ctx, measurements)
+        with isolate_item(ctx, "heartbeat_failed", {"route_id": route.route_id}) as child:
+            _visit_route(child, route)
 
 
 def _visit_route(ctx: Context, route: pb.Route) -> None:

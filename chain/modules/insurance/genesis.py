@@ -19,6 +19,8 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     for entry in genesis.entries:
         state.set_entry(ctx, entry)
     state.set_next_entry(ctx, genesis.next_entry or 1)
+    if not genesis.entries:
+        state.record_opening_balance(ctx)
     for payout in genesis.payouts:
         state.set_payout(ctx, payout)
     for row in genesis.deficits:

@@ -178,16 +178,20 @@ def settle_positions(ctx: Context) -> None:
         _record(ctx, pb.ENTRY_KIND_POSITION_PROFIT, amount, counterparty)
 
 
-def sweep_fees(ctx: Context) -> int:
-    """Move accrued trading and liquidation fees into the fund as far as they are paid in."""
-    accrued = accounts.get_accrued_fees(ctx)
-    amount = min(accrued, bank.get_balance(ctx, accounts.MODULE_ADDRESS, CASH_DENOM))
-    if amount <= 0:
-        return 0
-    accounts.add_accrued_fees(ctx, -amount)
-    bank.move(ctx, accounts.MODULE_ADDRESS, MODULE_ADDRESS, CASH_DENOM, amount)
-    _record(ctx, pb.ENTRY_KIND_FEE, amount, accounts.MODULE_ADDRESS)
-    return amount
+def record_opening_balance(ctx: Context) -> None:
+    """Start the ledger with what the genesis of the bank gave the fund."""
+    if get_balance(ctx) > 0:
+        _record(ctx, pb.ENTRY_KIND_FUNDED, get_balance(ctx), MODULE_ADDRESS)
+
+
+def record_swept_fees(ctx: Context) -> None:
+    """Enter into the ledger what accounts moved into the fund since: trading fees."""
+    number = get_next_entry(ctx) - 1
+    value = ctx.kv(STORE).get(_ENTRY + number.to_bytes(8, "big"))
+    known = int(pb.LedgerEntry.FromString(value).balance_uusd) if value else 0
+    received = get_balance(ctx) - known
+    if received > 0:
+        _record(ctx, pb.ENTRY_KIND_FEE, received, accounts.MODULE_ADDRESS)
 
 
 # Deficits

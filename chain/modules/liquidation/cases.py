@@ -11,6 +11,7 @@ from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import Account, AccountId, AccountMargin, PositionMargin
 from chain.modules.insurance import state as insurance
+from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import auctions, state
 from chain.modules.liquidation.positions import (
     Closed,
@@ -300,3 +301,18 @@ def end_case(ctx: Context, case: pb.Case, margin: AccountMargin, reason: str) ->
     """Close a case; the tiers below the last one reached did not apply."""
     advance(ctx, case, margin, pb.TIER_ENDED, reason)
     state.delete_case(ctx, AccountId(Address(case.owner), case.account))
+
+
+def work_out_positions(ctx: Context) -> None:
+    """Sell what insurance took over, a share a block, at the mark or better; settle its result."""
+    insurance.settle_positions(ctx)
+    account = accounts.get_account(ctx, POSITION_ACCOUNT)
+    if account is None or not account.positions:
+        return
+    params = state.PARAMS.get(ctx)
+    margin = accounts_margin.compute_account_margin(ctx, account)
+    for position in margin.positions:
+        market = markets.require_market(ctx, position.market)
+        size = abs(position.position.size_quantums)
+        limit = compute_block_limit(size, params.reduce_share_ppm)
+        close_on_book(ctx, account, market, limit, position.value_uusd)

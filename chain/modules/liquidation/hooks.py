@@ -3,7 +3,6 @@
 from itertools import islice
 
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
-from chain.errors import ChainError
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId
@@ -12,6 +11,7 @@ from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import auctions, cases, state
 from chain.risk.margin import MarginState
 from chain.runtime.context import Context
+from chain.runtime.isolation import isolate_item
 from chain.units import Address
 
 _WORST_FIRST = (
@@ -23,20 +23,21 @@ _WORST_FIRST = (
 )
 
 
+_FAILED = "liquidation_failed"
+
+
+def _name(account_id: AccountId) -> dict[str, str | int]:
+    return {"owner": account_id.owner, "account": account_id.number}
+
+
 def end_block(ctx: Context) -> None:
     """Everything of one block, each item in a branch of its own."""
-    insurance.sweep_fees(ctx)
-    insurance.settle_positions(ctx)
+    insurance.record_swept_fees(ctx)
+    with isolate_item(ctx, _FAILED, _name(POSITION_ACCOUNT)) as child:
+        cases.work_out_positions(child)
     _open_cases(ctx)
     _visit_cases(ctx)
     _reset_abandoned(ctx)
-
-
-def _isolate(ctx: Context, what: str, item: str, error: ChainError) -> None:
-    ctx.emit(
-        "liquidation_failed",
-        {"what": what, "item": item, "codespace": error.codespace, "code": error.code},
-    )
 
 
 def _open_cases(ctx: Context) -> None:
@@ -49,14 +50,11 @@ def _open_cases(ctx: Context) -> None:
         if account_id != POSITION_ACCOUNT and state.get_case(ctx, account_id) is None
     ]
     for account_id in found[:limit]:
-        try:
-            with ctx.branch() as branch:
-                account = accounts.require_account(branch, account_id)
-                margin = accounts_margin.compute_account_margin(branch, account)
-                if margin.state is not MarginState.HEALTHY:
-                    cases.open_case(branch, account_id, margin)
-        except ChainError as error:
-            _isolate(ctx, "open", f"{account_id.owner}/{account_id.number}", error)
+        with isolate_item(ctx, _FAILED, _name(account_id)) as child:
+            account = accounts.require_account(child, account_id)
+            margin = accounts_margin.compute_account_margin(child, account)
+            if margin.state is not MarginState.HEALTHY:
+                cases.open_case(child, account_id, margin)
 
 
 def _visit_cases(ctx: Context) -> None:
@@ -66,11 +64,8 @@ def _visit_cases(ctx: Context) -> None:
     last: AccountId | None = None
     for case in batch:
         last = AccountId(Address(case.owner), case.account)
-        try:
-            with ctx.branch() as branch:
-                cases.visit(branch, case)
-        except ChainError as error:
-            _isolate(ctx, "case", f"{case.owner}/{case.account}", error)
+        with isolate_item(ctx, _FAILED, _name(last)) as child:
+            cases.visit(child, case)
     is_end = len(batch) < limit
     if is_end and state.get_cursor(ctx) is None:
         return
@@ -83,8 +78,5 @@ def _reset_abandoned(ctx: Context) -> None:
     for auction in list(islice(state.iterate_active_auctions(ctx), limit)):
         if not auctions.is_abandoned(ctx, auction):
             continue
-        try:
-            with ctx.branch() as branch:
-                auctions.reset_auction(branch, auction, None)
-        except ChainError as error:
-            _isolate(ctx, "auction", str(auction.auction_id), error)
+        with isolate_item(ctx, _FAILED, {"auction_id": auction.auction_id}) as child:
+            auctions.reset_auction(child, auction, None)

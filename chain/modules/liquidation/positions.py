@@ -197,7 +197,7 @@ def _book(
 
 
 def _require_carried(ctx: Context, before: Account, after: Account) -> None:
-    """Raises InsufficientMargin when the maker lacks initial margin and is worse off than before."""
+    """Raises InsufficientMargin when the maker lacks initial margin and is worse off."""
     margin_after = accounts_margin.compute_account_margin(ctx, after)
     shortfall = accounts_margin.find_initial_shortfall(ctx, margin_after)
     if not shortfall:
