@@ -18,26 +18,28 @@ def compute_block_limit(opening_size: int, share_ppm: int) -> int:
 def compute_reduce_size(
     *,
     size: int,
+    notional_uusd: int,
     position_requirement_uusd: int,
     equity_uusd: int,
     requirement_uusd: int,
     target_ppm: int,
+    fee_ppm: int,
     limit: int,
 ) -> int:
     """The unsigned size whose closing brings GMR to the target, rounded up and within the limit.
 
-    Closing at the mark leaves E and takes the closed share of the position's requirement, so the
-    requirement may stay at E/target; an account with no equity closes all the limit allows.
+    Closing a share x at the mark takes x of the position's requirement and costs x·|notional|·fee:
+    (E - x·N·fee) / (MMR - x·MMR_position) = target. Where the fee eats what the closing frees, no
+    size reaches the target and the limit is closed.
     """
     magnitude = abs(size)
-    allowed_uusd = max(0, equity_uusd) * PPM // target_ppm
-    excess_uusd = requirement_uusd - allowed_uusd
-    if excess_uusd <= 0 or magnitude == 0:
+    excess = requirement_uusd * target_ppm - equity_uusd * PPM
+    if excess <= 0 or magnitude == 0:
         return 0
-    if position_requirement_uusd <= 0:
-        return 0
-    needed = ceil_div(magnitude * excess_uusd, position_requirement_uusd)
-    return min(magnitude, needed, limit)
+    gain = position_requirement_uusd * target_ppm - abs(notional_uusd) * fee_ppm
+    if gain <= 0:
+        return min(magnitude, limit)
+    return min(magnitude, ceil_div(magnitude * excess, gain), limit)
 
 
 def compute_bonus_ppm(

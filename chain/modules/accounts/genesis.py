@@ -1,4 +1,4 @@
-"""The bounds of the parameters, and the accounts' part of the genesis file."""
+"""The accounts' part of the genesis file."""
 
 from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
 from chain.modules.accounts import state
@@ -8,21 +8,12 @@ from chain.modules.bank import state as bank
 from chain.risk.margin import MarginState
 from chain.runtime.address import decode_address
 from chain.runtime.context import Context
-from chain.units import PPM, Address, parse_amount, parse_nonnegative, parse_signed
+from chain.units import Address, parse_amount, parse_nonnegative, parse_signed
 
 
 def _require(value: int, low: int, high: int, field: str) -> None:
     if not low <= value <= high:
         raise InvalidAccount(f"{field} {value} must lie within [{low}, {high}]")
-
-
-def validate_params(params: pb.Params) -> None:
-    """Raise InvalidAccount at the first bound that is broken."""
-    _require(params.accounts_scanned_max, 1, 100_000, "accounts_scanned_max")
-    _require(params.liens_max, 1, 128, "liens_max")
-    _require(params.positions_max, 1, 128, "positions_max")
-    _require(params.initial_profit_ppm, 0, PPM, "initial_profit_ppm")
-    _require(params.leverage_max, 1, 1_000, "leverage_max")
 
 
 def _validate_account(message: pb.Account) -> None:
@@ -45,7 +36,6 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
 
     Bank's genesis comes first: the module account must hold what the accounts say.
     """
-    validate_params(genesis.params)
     state.set_params(ctx, genesis.params)
     for message in genesis.accounts:
         _validate_account(message)

@@ -9,7 +9,6 @@ from chain.modules.accounts.errors import (
     InsufficientCash,
     InvalidAccount,
 )
-from chain.modules.accounts.genesis import validate_params
 from chain.modules.accounts.types import (
     CASH_DENOM,
     Account,
@@ -117,7 +116,6 @@ def handle_transfer_cash(ctx: Context, msg: pb.MsgTransferCash) -> pb.MsgTransfe
 def handle_update_params(ctx: Context, msg: pb.MsgUpdateParams) -> pb.MsgUpdateParamsResponse:
     """Replace the parameters; only the council's authority may."""
     council.require_authority(ctx, msg.authority)
-    validate_params(msg.params)
     state.set_params(ctx, msg.params)
     ctx.emit("accounts_params_updated", {})
     return pb.MsgUpdateParamsResponse()

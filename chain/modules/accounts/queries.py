@@ -1,7 +1,7 @@
 """Queries of margin accounts."""
 
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.accounts.v1 import query_pb2 as pb
@@ -107,7 +107,7 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         maintenance_uusd=str(margin.maintenance_uusd),
         initial_uusd=str(margin.initial_uusd),
         gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
-        state=margin.state.value,
+        state=cast("accounts_pb2.MarginState", margin.state.value),
         withdrawable_uusd=str(compute_withdrawable_uusd(margin)),
         liens=[_encode_lien(line) for line in margin.liens],
         positions=[_encode_position(line) for line in margin.positions],
@@ -120,7 +120,9 @@ def query_margin(ctx: Context, request: pb.QueryMarginRequest) -> pb.QueryMargin
     explanation = explain_margin(ctx, state.require_account(ctx, account_id))
     recorded, since = state.get_margin_state(ctx, account_id)
     return pb.QueryMarginResponse(
-        margin=explanation, recorded_state=recorded.value, recorded_since_height=since
+        margin=explanation,
+        recorded_state=cast("accounts_pb2.MarginState", recorded.value),
+        recorded_since_height=since,
     )
 
 
@@ -135,7 +137,7 @@ def query_liquidatable(
             accounts_pb2.AccountMarginState(
                 owner=account_id.owner,
                 number=account_id.number,
-                state=margin_state.value,
+                state=cast("accounts_pb2.MarginState", margin_state.value),
                 since_height=state.get_margin_state(ctx, account_id)[1],
             )
             for account_id, margin_state in found

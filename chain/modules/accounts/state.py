@@ -6,7 +6,7 @@ and the lien indexes. Amounts are non-negative; a caller validates users' input 
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
 from chain.modules.accounts.errors import (
@@ -15,6 +15,7 @@ from chain.modules.accounts.errors import (
     InvalidAccount,
     TooManyLines,
 )
+from chain.modules.accounts.params import build_default_params, validate_params
 from chain.modules.accounts.types import (
     CASH_DENOM,
     MODULE_NAME,
@@ -27,12 +28,13 @@ from chain.modules.accounts.types import (
 )
 from chain.modules.auth.types import module_address
 from chain.modules.bank import state as bank
+from chain.modules.params import state as params_state
 from chain.risk.margin import MarginState
 from chain.runtime.context import Context
 from chain.units import AMOUNT_LIMIT, Address
 
 STORE: Final = "accounts"
-_PARAMS: Final = b"params"
+PARAMS: Final = params_state.declare_params(STORE, pb.Params, build_default_params, validate_params)
 _ACCOUNT: Final = b"\x01"
 _AT_RISK: Final = b"\x02"
 _MARGIN_STATE: Final = b"\x03"
@@ -64,14 +66,13 @@ def _parse_id(key: bytes) -> AccountId:
 
 
 def get_params(ctx: Context) -> pb.Params:
-    """The governed parameters."""
-    value = ctx.kv(STORE).get(_PARAMS)
-    return pb.Params.FromString(value) if value else pb.Params()
+    """The governed parameters, shared: nobody may change the message."""
+    return PARAMS.get(ctx)
 
 
 def set_params(ctx: Context, params: pb.Params) -> None:
-    """Store validated parameters."""
-    ctx.kv(STORE).set(_PARAMS, params.SerializeToString(deterministic=True))
+    """Store parameters; raises what their bounds raise."""
+    PARAMS.set(ctx, params)
 
 
 # Accounts
@@ -102,7 +103,7 @@ def encode_account(account: Account) -> pb.Account:
             )
             for market, position in sorted(account.positions.items())
         ],
-        status=account.status.value,
+        status=cast("pb.AccountStatus", account.status.value),
     )
 
 
@@ -396,7 +397,10 @@ def set_margin_state(ctx: Context, account_id: AccountId, state: MarginState, he
     if state is not MarginState.HEALTHY:
         kv.set(_BY_STATE + bytes((state,)) + key, _PRESENT)
     message = pb.AccountMarginState(
-        owner=account_id.owner, number=account_id.number, state=state.value, since_height=height
+        owner=account_id.owner,
+        number=account_id.number,
+        state=cast("pb.MarginState", state.value),
+        since_height=height,
     )
     kv.set(_MARGIN_STATE + key, message.SerializeToString(deterministic=True))
 

@@ -1,5 +1,7 @@
 """The bounds of market parameters, and the markets' part of the genesis file."""
 
+from typing import cast
+
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.accounts.types import NUMBER_MAX, AccountId
 from chain.modules.markets import state
@@ -27,15 +29,6 @@ VOLATILITY_MAX_WAD = 100 * WAD
 def _require(value: int, low: int, high: int, field: str) -> None:
     if not low <= value <= high:
         raise InvalidMarket(f"{field} {value} must lie within [{low}, {high}]")
-
-
-def validate_params(params: pb.Params) -> None:
-    """Raise InvalidMarket at the first bound that is broken."""
-    _require(params.orders_max, 1, 200, "orders_max")
-    _require(params.fills_max, 1, 200, "fills_max")
-    _require(params.fills_kept, 1, 1_000, "fills_kept")
-    _require(params.funding_interval_s, 1, 604_800, "funding_interval_s")
-    _require(params.markets_max, 1, 256, "markets_max")
 
 
 def validate_market(ctx: Context, market: pb.Market) -> None:
@@ -84,7 +77,6 @@ def validate_market(ctx: Context, market: pb.Market) -> None:
 
 def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     """Store parameters, markets, orders and fills; raises InvalidMarket."""
-    validate_params(genesis.params)
     state.set_params(ctx, genesis.params)
     _require(len(genesis.markets), 0, genesis.params.markets_max, "number of markets")
     for market in genesis.markets:
@@ -149,7 +141,7 @@ def encode_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> pb
         market=order.market,
         owner=account_id.owner,
         number=account_id.number,
-        side=order.side.value,
+        side=cast("pb.Side", order.side.value),
         price_wad=str(order.ticks * market.tick_wad),
         size_quantums=str(order.size_steps * market.step_quantums),
         remaining_quantums=str(order.remaining_steps * market.step_quantums),
@@ -159,9 +151,8 @@ def encode_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> pb
 
 def export_genesis(ctx: Context) -> pb.GenesisState:
     """The module's state as a genesis file holds it."""
-    orders = [
-        encode_order(ctx, account_id, order) for account_id, order in state.iterate_all_orders(ctx)
-    ]
+    resting = sorted(state.iterate_all_orders(ctx), key=lambda pair: pair[1].id)
+    orders = [encode_order(ctx, account_id, order) for account_id, order in resting]
     markets = list(state.iterate_market_messages(ctx))
     return pb.GenesisState(
         params=state.get_params(ctx),
@@ -170,7 +161,7 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
             state.encode_market_state(market.id, state.get_market_state(ctx, market.id))
             for market in markets
         ],
-        orders=sorted(orders, key=lambda order: order.id),
+        orders=orders,
         next_order_id=state.get_next_order_id(ctx),
         fills=list(state.iterate_fills(ctx)),
         next_fill_id=state.get_next_fill_id(ctx),

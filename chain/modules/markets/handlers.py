@@ -11,7 +11,7 @@ from chain.modules.markets.errors import (
     InvalidOrder,
     OrderNotFound,
 )
-from chain.modules.markets.genesis import validate_market, validate_params
+from chain.modules.markets.genesis import validate_market
 from chain.modules.markets.matching import (
     OrderRequest,
     PlacedOrder,
@@ -143,12 +143,8 @@ def handle_update_market(
 def handle_update_params(
     ctx: Context, msg: tx_pb2.MsgUpdateParams
 ) -> tx_pb2.MsgUpdateParamsResponse:
-    """Replace the parameters, except the size of the rings of fills; only the authority may."""
+    """Replace the parameters; only the council's authority may."""
     council.require_authority(ctx, msg.authority)
-    validate_params(msg.params)
-    kept = state.get_params(ctx).fills_kept
-    if msg.params.fills_kept != kept:
-        raise InvalidMarket(f"fills_kept is {kept} for good, recent fills lie in rings of it")
     state.set_params(ctx, msg.params)
     ctx.emit("markets_params_updated", {})
     return tx_pb2.MsgUpdateParamsResponse()

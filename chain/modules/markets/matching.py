@@ -7,7 +7,7 @@ refused whole, after it stops there. An order that reaches one of its own owner'
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.errors import ChainError
@@ -405,7 +405,7 @@ def _record_fill(ctx: Context, taker: _Taker, fill: _Fill, maker_id: AccountId) 
         maker_number=maker_id.number,
         taker_owner=request.account_id.owner,
         taker_number=request.account_id.number,
-        taker_side=request.side.value,
+        taker_side=cast("pb.Side", request.side.value),
         price_wad=str(price_wad),
         size_quantums=str(fill.steps * market.step_quantums),
         notional_uusd=str(fill.notional_uusd),

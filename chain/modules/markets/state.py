@@ -7,19 +7,21 @@ resting orders are one record, so that a margin check reads them at once.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.accounts.types import AccountId
 from chain.modules.markets.errors import UnknownMarket
+from chain.modules.markets.params import build_default_params, validate_params
 from chain.modules.markets.types import Market, MarketState, MarketStatus, RestingOrder, Side
+from chain.modules.params import state as params_state
 from chain.runtime.context import Context
 from chain.units import Address
 
 STORE: Final = "markets"
+PARAMS: Final = params_state.declare_params(STORE, pb.Params, build_default_params, validate_params)
 TICKS_LIMIT: Final = 1 << 63
 STEPS_LIMIT: Final = 1 << 63
-_PARAMS: Final = b"params"
 _MARKET: Final = b"\x01"
 _STATE: Final = b"\x02"
 _BOOK: Final = b"\x03"
@@ -44,14 +46,13 @@ class BookEntry(NamedTuple):
 
 
 def get_params(ctx: Context) -> pb.Params:
-    """The governed parameters."""
-    value = ctx.kv(STORE).get(_PARAMS)
-    return pb.Params.FromString(value) if value else pb.Params()
+    """The governed parameters, shared: nobody may change the message."""
+    return PARAMS.get(ctx)
 
 
 def set_params(ctx: Context, params: pb.Params) -> None:
-    """Store validated parameters."""
-    ctx.kv(STORE).set(_PARAMS, params.SerializeToString(deterministic=True))
+    """Store parameters; raises what their bounds raise."""
+    PARAMS.set(ctx, params)
 
 
 def decode_market(message: pb.Market) -> Market:
@@ -287,7 +288,7 @@ def set_account_orders(ctx: Context, account_id: AccountId, orders: list[Resting
             pb.RestingOrder(
                 id=order.id,
                 market=order.market,
-                side=order.side.value,
+                side=cast("pb.Side", order.side.value),
                 ticks=order.ticks,
                 remaining_steps=order.remaining_steps,
                 size_steps=order.size_steps,

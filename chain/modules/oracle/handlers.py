@@ -3,14 +3,12 @@
 from chain._pb.margin.oracle.v1 import tx_pb2 as pb
 from chain.modules.council import state as council
 from chain.modules.oracle import state
-from chain.modules.oracle.genesis import validate_params
 from chain.runtime.context import Context
 
 
 def handle_update_params(ctx: Context, msg: pb.MsgUpdateParams) -> pb.MsgUpdateParamsResponse:
     """Replace the parameters; only the council's authority may."""
     council.require_authority(ctx, msg.authority)
-    validate_params(msg.params)
     state.set_params(ctx, msg.params)
     ctx.emit("oracle_params_updated", {"assets": len(msg.params.assets)})
     return pb.MsgUpdateParamsResponse()

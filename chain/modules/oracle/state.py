@@ -5,31 +5,36 @@ from functools import lru_cache
 from typing import Final
 
 from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
+from chain.modules.oracle.params import build_default_params, validate_params
 from chain.modules.oracle.types import AssetRules, OracleRules, Price, VolatilityRecord
+from chain.modules.params import state as params_state
 from chain.runtime.context import Context
 from chain.units import NANOSECONDS, floor_div
 
 STORE: Final = "oracle"
-_PARAMS: Final = b"params"
+PARAMS: Final = params_state.declare_params(STORE, pb.Params, build_default_params, validate_params)
 _PRICE: Final = b"\x01"
 _VOLATILITY: Final = b"\x02"
 _LAST_VOTES: Final = b"\x03"
 
 
 def get_params(ctx: Context) -> pb.Params:
-    """The governed parameters."""
-    value = ctx.kv(STORE).get(_PARAMS)
-    return pb.Params.FromString(value) if value else pb.Params()
+    """The governed parameters, shared: nobody may change the message."""
+    return PARAMS.get(ctx)
 
 
 def set_params(ctx: Context, params: pb.Params) -> None:
-    """Store validated parameters."""
-    ctx.kv(STORE).set(_PARAMS, params.SerializeToString(deterministic=True))
+    """Store parameters; raises what their bounds raise."""
+    PARAMS.set(ctx, params)
 
 
 @lru_cache(maxsize=16)
 def _parse_rules(encoded: bytes) -> OracleRules:
-    params = pb.Params.FromString(encoded)
+    return parse_rules(pb.Params.FromString(encoded))
+
+
+def parse_rules(params: pb.Params) -> OracleRules:
+    """The parsed form of parameters."""
     return OracleRules(
         assets=tuple(
             AssetRules(
@@ -58,7 +63,8 @@ def _parse_rules(encoded: bytes) -> OracleRules:
 
 def get_rules(ctx: Context) -> OracleRules:
     """The governed parameters, parsed."""
-    return _parse_rules(ctx.kv(STORE).get(_PARAMS) or b"")
+    encoded = ctx.kv(STORE).get(params_state.KEY)
+    return parse_rules(build_default_params()) if encoded is None else _parse_rules(encoded)
 
 
 def compute_market_seconds(ctx: Context, duration_ns: int) -> int:

@@ -1,0 +1,25 @@
+"""The parameters of the markets: defaults and bounds."""
+
+from chain._pb.margin.markets.v1 import markets_pb2 as pb
+from chain.modules.markets.errors import InvalidMarket
+
+
+def _require(value: int, low: int, high: int, field: str) -> None:
+    if not low <= value <= high:
+        raise InvalidMarket(f"{field} {value} must lie within [{low}, {high}]")
+
+
+def validate_params(params: pb.Params) -> None:
+    """Raise InvalidMarket at the first bound that is broken."""
+    _require(params.orders_max, 1, 200, "orders_max")
+    _require(params.fills_max, 1, 200, "fills_max")
+    _require(params.fills_kept, 1, 1_000, "fills_kept")
+    _require(params.funding_interval_s, 1, 604_800, "funding_interval_s")
+    _require(params.markets_max, 1, 256, "markets_max")
+
+
+def build_default_params() -> pb.Params:
+    """The limits of a new chain."""
+    return pb.Params(
+        orders_max=50, fills_max=50, fills_kept=500, funding_interval_s=3_600, markets_max=64
+    )

@@ -1,0 +1,68 @@
+"""The oracle's parameters: defaults and bounds."""
+
+from itertools import pairwise
+
+from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
+from chain.modules.oracle.errors import InvalidOracleParams
+from chain.units import PPM, WAD, parse_amount, parse_nonnegative
+
+ASSETS_MAX = 64
+AGE_S_MAX = 86_400
+VOLATILITY_MAX_WAD = 100 * WAD
+
+
+def _require(value: int, low: int, high: int, field: str) -> None:
+    if not low <= value <= high:
+        raise InvalidOracleParams(f"{field} {value} must lie within [{low}, {high}]")
+
+
+def validate_params(params: pb.Params) -> None:
+    """Raise InvalidOracleParams (or InvalidAmount) at the first bound that is broken."""
+    _require(len(params.assets), 0, ASSETS_MAX, "number of assets")
+    names = [asset.asset for asset in params.assets]
+    if any(left >= right for left, right in pairwise(names)):
+        raise InvalidOracleParams("assets must be in ascending order, each once")
+    for asset in params.assets:
+        name = asset.asset
+        if not (name.isascii() and name.isalnum() and name.isupper() and len(name) <= 16):
+            raise InvalidOracleParams(
+                f"asset {name[:40]!r} must be 1 to 16 upper-case letters and digits, as ETH"
+            )
+        _require(asset.sources_min, 1, 32, f"{name} sources_min")
+        _require(asset.step_ppm_max, 1, PPM, f"{name} step_ppm_max")
+        _require(asset.outlier_ppm, 1, PPM, f"{name} outlier_ppm")
+        _require(asset.confidence_ppm_min, 0, PPM, f"{name} confidence_ppm_min")
+        largest = parse_amount(asset.volatility_max_wad, f"{name} volatility_max_wad")
+        _require(largest, 1, VOLATILITY_MAX_WAD, f"{name} volatility_max_wad")
+        initial = parse_amount(asset.volatility_initial_wad, f"{name} volatility_initial_wad")
+        _require(initial, 1, largest, f"{name} volatility_initial_wad")
+    _require(params.market_time_scale, 1, 100_000, "market_time_scale")
+    _require(params.source_age_s_max, 1, AGE_S_MAX, "source_age_s_max")
+    _require(params.risk_age_s_max, 1, AGE_S_MAX, "risk_age_s_max")
+    _require(params.liquidation_age_s_max, 1, AGE_S_MAX, "liquidation_age_s_max")
+    _require(params.volatility_interval_s, 1, AGE_S_MAX, "volatility_interval_s")
+    _require(params.lambda_ppm, 0, PPM, "lambda_ppm")
+    _require(params.return_ppm_max, 1, 5 * PPM, "return_ppm_max")
+    _require(
+        parse_nonnegative(params.garch_omega_wad, "garch_omega_wad"),
+        0,
+        VOLATILITY_MAX_WAD,
+        "garch_omega_wad",
+    )
+    _require(params.garch_alpha_ppm + params.garch_beta_ppm, 0, PPM, "garch alpha + beta")
+
+
+def build_default_params() -> pb.Params:
+    """The rules of a chain that prices nothing yet."""
+    return pb.Params(
+        market_time_scale=1,
+        source_age_s_max=30,
+        risk_age_s_max=30,
+        liquidation_age_s_max=60,
+        volatility_interval_s=3_600,
+        lambda_ppm=940_000,
+        return_ppm_max=PPM,
+        garch_omega_wad="0",
+        garch_alpha_ppm=50_000,
+        garch_beta_ppm=900_000,
+    )

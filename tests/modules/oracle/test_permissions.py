@@ -1,0 +1,112 @@
+from dataclasses import replace
+
+import pytest
+
+from chain._pb.margin.oracle.v1 import query_pb2
+from chain.errors import ChainError
+from chain.modules.oracle import queries, state
+from chain.modules.oracle.errors import InvalidOracleParams, PriceNotUsable, UnknownAsset
+from chain.modules.oracle.params import build_default_params, validate_params
+from chain.modules.oracle.permissions import require_price
+from chain.modules.oracle.types import Action
+from chain.units import WAD, InvalidAmount
+from tests.modules.economy import advance, build_asset_params, build_economy, set_step_bound
+
+
+@pytest.fixture
+def ctx():
+    return build_economy()
+
+
+def allowed(ctx):
+    actions = []
+    for action in Action:
+        try:
+            require_price(ctx, "ETH", action)
+        except PriceNotUsable:
+            continue
+        actions.append(action)
+    return actions
+
+
+def test_matrix(ctx):
+    everything = [Action.OPEN_RISK, Action.REDUCE, Action.WITHDRAW, Action.LIQUIDATE]
+    assert allowed(ctx) == everything
+    advance(ctx, 30)
+    assert allowed(ctx) == everything
+    advance(ctx, 1)
+    assert allowed(ctx) == [Action.REDUCE, Action.LIQUIDATE]
+    advance(ctx, 30)
+    assert allowed(ctx) == [Action.REDUCE]
+
+
+def test_disputed_or_moving_price_allows_no_new_risk(ctx):
+    price = state.get_price(ctx, "ETH")
+    state.set_price(ctx, replace(price, confidence_ppm=899_999))
+    assert allowed(ctx) == [Action.REDUCE, Action.LIQUIDATE]
+    state.set_price(ctx, price)
+    set_step_bound(ctx)
+    assert allowed(ctx) == [Action.REDUCE, Action.LIQUIDATE]
+    answer = queries.query_price(ctx, query_pb2.QueryPriceRequest(asset="ETH"))
+    assert answer.refusals.open_risk
+    assert not answer.refusals.liquidate
+
+
+def test_asset_taken_off_the_list_can_only_be_reduced_or_liquidated(ctx):
+    params = build_default_params()
+    state.set_params(ctx, params)
+    assert allowed(ctx) == [Action.REDUCE, Action.LIQUIDATE]
+
+
+def test_unknown_asset(ctx):
+    with pytest.raises(UnknownAsset):
+        require_price(ctx, "DOGE", Action.REDUCE)
+    with pytest.raises(UnknownAsset):
+        queries.query_price(ctx, query_pb2.QueryPriceRequest(asset="DOGE"))
+
+
+@pytest.mark.parametrize(
+    ("asset", "changes", "error"),
+    [
+        ("eth", {}, InvalidOracleParams),
+        ("", {}, InvalidOracleParams),
+        ("ETH", {"sources_min": 0}, InvalidOracleParams),
+        ("ETH", {"step_ppm_max": 0}, InvalidOracleParams),
+        ("ETH", {"outlier_ppm": 1_000_001}, InvalidOracleParams),
+        ("ETH", {"volatility_max_wad": str(101 * WAD)}, InvalidOracleParams),
+        ("ETH", {"volatility_initial_wad": str(11 * WAD)}, InvalidOracleParams),
+        ("ETH", {"volatility_initial_wad": "x"}, InvalidAmount),
+    ],
+)
+def test_bad_asset_parameters(asset, changes, error):
+    params = build_default_params()
+    params.assets.append(build_asset_params(asset, **changes))
+    with pytest.raises(error):
+        validate_params(params)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("market_time_scale", 0),
+        ("market_time_scale", 100_001),
+        ("risk_age_s_max", 0),
+        ("liquidation_age_s_max", 86_401),
+        ("volatility_interval_s", 0),
+        ("lambda_ppm", 1_000_001),
+        ("garch_beta_ppm", 1_000_000),
+        ("garch_omega_wad", "-1"),
+    ],
+)
+def test_bad_parameters(field, value):
+    params = build_default_params()
+    setattr(params, field, value)
+    with pytest.raises(ChainError):
+        validate_params(params)
+
+
+def test_assets_ascend():
+    params = build_default_params()
+    params.assets.extend([build_asset_params("USDC"), build_asset_params("ETH")])
+    with pytest.raises(InvalidOracleParams):
+        validate_params(params)
