@@ -155,28 +155,12 @@ class DelayPeriodNotPassed(ChainError):
     summary = "packet-specified delay period has not been reached"
 
 
-class TrustingPeriodExpired(ChainError):
-    """A trusted state too old to be trusted."""
-
-    codespace = "07-tendermint"
-    code = 11
-    summary = "time since latest trusted state has passed the trusting period"
-
-
 class InvalidProofSpecs(ChainError):
     """Proof specs that are missing or would let a forged proof pass."""
 
     codespace = "07-tendermint"
     code = 13
     summary = "invalid proof specs"
-
-
-class InvalidValidatorSet(ChainError):
-    """A validator set that is malformed or not the trusted one."""
-
-    codespace = "07-tendermint"
-    code = 14
-    summary = "invalid validator set"
 
 
 class InvalidTrustLevel(ChainError):
@@ -249,14 +233,6 @@ class ChannelNotFound(ChainError):
     codespace = "channel"
     code = 3
     summary = "channel not found"
-
-
-class InvalidChannel(ChainError):
-    """A channel that breaks a rule of ICS-04."""
-
-    codespace = "channel"
-    code = 4
-    summary = "invalid channel"
 
 
 class InvalidChannelState(ChainError):

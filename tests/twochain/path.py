@@ -465,10 +465,12 @@ class Coordinator:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.chains: list[EchoChain] = []
 
     def create_echo_path(self, ordering: Any = ORDER_UNORDERED) -> Path:
         """Two echo chains, not yet connected."""
         chains = [EchoChain(self.clock, chain_id) for chain_id in ("alpha-1", "beta-1")]
+        self.chains += chains
         a, b = (
             Endpoint(chain, channel_config=ChannelConfig(ordering=ordering)) for chain in chains
         )
