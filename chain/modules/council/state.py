@@ -1,4 +1,4 @@
-"""The council's store: p/<id> proposals, o/<id> the open or passed ones, n the next id."""
+"""The council's store: r/<id> proposals, o/<id> the open or passed ones, n the next id."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,7 +11,7 @@ from chain.runtime.context import Context
 from chain.units import Address
 
 STORE: Final = "council"
-PROPOSAL_PREFIX: Final = b"p"
+PROPOSAL_PREFIX: Final = b"r"
 _LIVE_PREFIX: Final = b"o"
 _NEXT_ID: Final = b"n"
 _PRESENT: Final = b"\x01"
