@@ -147,10 +147,12 @@ def _reduce(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin
             continue
         wanted = compute_reduce_size(
             size=position.position.size_quantums,
+            notional_uusd=position.value_uusd,
             position_requirement_uusd=position.maintenance_uusd,
             equity_uusd=margin.equity_uusd,
             requirement_uusd=margin.maintenance_uusd,
             target_ppm=params.target_gmr_ppm,
+            fee_ppm=params.fee_ppm,
             limit=compute_block_limit(sizes[position.market], params.reduce_share_ppm),
         )
         if wanted:
@@ -254,9 +256,13 @@ def _settle_debt(ctx: Context, case: pb.Case, account: Account, margin: AccountM
     _cover(ctx, case, account, margin, debt)
 
 
+def _get_dust(ctx: Context) -> int:
+    return int(state.PARAMS.get(ctx).dust_uusd)
+
+
 def _find_blocked(ctx: Context, margin: AccountMargin) -> str:
     """Why collateral worth selling cannot be sold now; empty when there is none."""
-    dust = int(state.PARAMS.get(ctx).dust_uusd)
+    dust = _get_dust(ctx)
     for lien in margin.liens:
         if lien.value.value_uusd < dust:
             continue
@@ -274,12 +280,16 @@ def _cover(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin,
     layers = (Layer("account", 0), Layer("insurance", insurance.get_payable(ctx)))
     allocation = compute_allocation(debt, layers)
     draw = allocation.draws[-1].amount_uusd
+    if case.tier == pb.TIER_DEFICIT and draw < min(debt, _get_dust(ctx)):
+        return  # The fund refills by small fees; a payment of each would fill the history.
     if draw:
         paid = insurance.cover_account(ctx, account.id, draw)
         assert paid == draw, "the layer's capacity is what the fund may pay"
-        advance(
-            ctx, case, margin, max(case.tier, pb.TIER_INSURANCE), "the fund pays the debt", paid
-        )
+        reason = "the fund pays of the debt what it may"
+        if case.tier < pb.TIER_INSURANCE:
+            advance(ctx, case, margin, pb.TIER_INSURANCE, reason, paid)
+        else:
+            _record(ctx, case, margin, pb.TIER_INSURANCE, reason, paid)
     insurance.set_deficit(ctx, account.id, allocation.uncovered_uusd)
     if allocation.uncovered_uusd == 0:
         settled = accounts.require_account(ctx, account.id)
