@@ -4,8 +4,8 @@
         [--inserts PERCENT] [--cache A,B] [--memory]
 
 Keys are drawn uniformly, which is the worst case for caches. `--cache` takes one or two node cache
-capacities and alternates their runs, so that a shared machine's drift hits both alike. CPU time is of
-the process, so LevelDB's own threads count.
+capacities and alternates their runs, so that a shared machine's drift hits both alike. CPU time is
+of the process, so LevelDB's own threads count. The hash line tells how fast the machine was.
 """
 
 import argparse
@@ -26,6 +26,7 @@ VALUE_BYTES = 40
 GENESIS_SLICE = 20_000
 PROOFS = 500
 READS = 20_000
+HASHES = 50_000
 
 
 def make_key(index: int) -> bytes:
@@ -74,11 +75,11 @@ def run_blocks(
     dice = random.Random(store.height)
     for _ in range(blocks):
         height = store.height + 1
-        batch = {
-            make_key(dice.randrange(keys) if dice.randrange(100) >= inserts else dice.getrandbits(60)):
-            dice.randbytes(VALUE_BYTES)
+        indexes = [
+            dice.getrandbits(60) if dice.randrange(100) < inserts else dice.randrange(keys)
             for _ in range(writes)
-        }  # fmt: skip
+        ]
+        batch = {make_key(index): dice.randbytes(VALUE_BYTES) for index in indexes}
         with figures.measure("stage, a leaf", len(batch)):
             store.stage(height, {STORE: batch})
         with figures.measure("commit (persist, synced), a leaf", len(batch)):
@@ -94,10 +95,8 @@ def run_reads(store: LevelCommitStore, keys: int, figures: Figures) -> None:
         with figures.measure(label, READS):
             for key in sample:
                 get(STORE, key)
-    proofs = []
     with figures.measure("prove (both levels, encoded)", PROOFS):
-        for key in sample[:PROOFS]:
-            proofs.append((key, *store.prove(STORE, key, store.height)))
+        proofs = [(key, *store.prove(STORE, key, store.height)) for key in sample[:PROOFS]]
     root = store.app_hash
     with figures.measure("decode and verify (both levels)", PROOFS):
         for key, value, encoded in proofs:
@@ -112,10 +111,13 @@ def run_bare_tree(keys: int, blocks: int, writes: int, figures: Figures) -> None
     root: iavl.Root | None = None
     dice = random.Random(3)
 
+    present: set[bytes] = set()
+
     def advance(version: int, batch: dict[bytes, bytes]) -> None:
         nonlocal root
         tree = iavl.WorkingTree(nodes.__getitem__, root, version)
-        tree.apply(sorted(batch.items()))
+        tree.apply(sorted(batch.items()), present.__contains__)
+        present.update(batch)
         saved = tree.save()
         root = saved.root
         for orphan in saved.orphans:
@@ -142,6 +144,23 @@ def with_store(
             store.close()
 
 
+def compare_stores(keys: int, settings: list[int], arguments: argparse.Namespace) -> None:
+    """Run the store with each node cache setting, alternating when there are two."""
+    figures = {setting: Figures() for setting in settings}
+
+    def work(store: LevelCommitStore) -> None:
+        current = figures[store.options.node_cache_entries]
+        with current.measure("genesis, a leaf", keys):
+            fill(store, keys)
+        run_blocks(store, keys, arguments.blocks, arguments.writes, arguments.inserts, current)
+        run_reads(store, keys, current)
+
+    for setting in settings * (2 if len(settings) > 1 else 1):
+        with_store(StoreOptions(node_cache_entries=setting), in_memory=arguments.memory, work=work)
+    for setting in settings:
+        figures[setting].show(f"{keys:,} keys, node cache {setting:,}")
+
+
 def main() -> None:
     """Print the figures for each number of keys and each cache setting."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -156,23 +175,13 @@ def main() -> None:
     gc.freeze()
     for keys in (int(text) for text in arguments.keys.split(",")):
         bare = Figures()
+        with bare.measure("sha256 of 75 bytes (the machine)", HASHES):
+            for _ in range(HASHES):
+                sha256(bytes(75)).digest()
         run_bare_tree(keys, arguments.blocks, arguments.writes, bare)
         bare.show(f"{keys:,} keys, {arguments.writes} uniform writes a block")
-        figures = {setting: Figures() for setting in settings}
-
-        def work(store: LevelCommitStore, keys: int = keys) -> None:
-            current = figures[store.options.node_cache_entries]
-            with current.measure("genesis, a leaf", keys):
-                fill(store, keys)
-            run_blocks(store, keys, arguments.blocks, arguments.writes, arguments.inserts, current)
-            run_reads(store, keys, current)
-
-        for setting in settings * (2 if len(settings) > 1 else 1):
-            with_store(
-                StoreOptions(node_cache_entries=setting), in_memory=arguments.memory, work=work
-            )
-        for setting in settings:
-            figures[setting].show(f"{keys:,} keys, node cache {setting:,}")
+        gc.collect()
+        compare_stores(keys, settings, arguments)
 
 
 if __name__ == "__main__":

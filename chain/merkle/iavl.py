@@ -11,6 +11,7 @@ changed node nor proving a key loads siblings. This file does no IO: nodes come 
 and `save` returns the records to persist and the node keys that left the tree.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from struct import Struct
@@ -184,7 +185,15 @@ class WorkingTree:
     The persisted nodes below are never changed, so a working tree may be dropped at any moment.
     """
 
-    __slots__ = ("_next_nonce", "_orphans", "_root", "_root_hash", "_source", "version")
+    __slots__ = (
+        "_next_nonce",
+        "_orphans",
+        "_overwritten",
+        "_root",
+        "_root_hash",
+        "_source",
+        "version",
+    )
 
     def __init__(
         self, source: NodeSource, root: Root | None, version: int, next_nonce: int = 1
@@ -195,14 +204,30 @@ class WorkingTree:
         self._root_hash = root.hash if root is not None else b""
         self._orphans: list[NodeKey] = []
         self._next_nonce = next_nonce
+        self._overwritten: list[tuple[bytes, bytes]] = []
 
-    def apply(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Set each key, or remove it where the value is None; the caller sorts the keys."""
+    def apply(
+        self,
+        writes: Iterable[tuple[bytes, bytes | None]],
+        is_present: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """Set each key, or remove it where the value is None; keys ascend strictly.
+
+        With `is_present` (of the tree as it was before this call) overwrites wait for `save`, which
+        rewrites them on one way down instead of one each; then this is the last call before `save`.
+        The result is the same: an overwrite moves no node, and of the nodes on its way a rotation
+        only changes those that it rewrites itself, so the version of every node comes out equal.
+        """
         for key, value in writes:
-            if value is None:
+            if is_present is None or not is_present(key):
+                if value is not None:
+                    self.set(key, value)
+                elif is_present is None:
+                    self.remove(key)
+            elif value is None:
                 self.remove(key)
             else:
-                self.set(key, value)
+                self._overwritten.append((key, value))
 
     def set(self, key: bytes, value: bytes) -> None:
         """Insert or overwrite a key; an equal value still makes a new leaf version."""
@@ -388,19 +413,18 @@ class WorkingTree:
         root = self._root
         if root is None:
             return SavedTree(None, [], self._orphans, self._next_nonce)
-        if isinstance(root, bytes):
-            record = self._source(root)
-            height = 0 if len(record) == 2 else max(record[0], record[1]) + 1
-            saved = Root(root, height, self._root_hash)
-            return SavedTree(saved, [], self._orphans, self._next_nonce)
         nodes: list[tuple[NodeKey, Node, bytes]] = []
-        root_key, root_hash = self._save_children(root, nodes)
-        height = root.height() if isinstance(root, _Inner) else 0
+        if self._overwritten or not isinstance(root, bytes):
+            root_key, root_hash = self._save_changed(root, nodes)
+        else:
+            root_key, root_hash = root, self._root_hash
+        record = nodes[-1][1] if nodes else self._source(root_key)
+        height = 0 if len(record) == 2 else max(record[0], record[1]) + 1
         next_nonce = self._next_nonce + len(nodes)
         return SavedTree(Root(root_key, height, root_hash), nodes, self._orphans, next_nonce)
 
-    def _save_children(
-        self, root: _Leaf | _Inner, nodes: list[tuple[NodeKey, Node, bytes]]
+    def _save_changed(
+        self, root: "_Child", nodes: list[tuple[NodeKey, Node, bytes]]
     ) -> tuple[NodeKey, bytes]:
         """Append the changed nodes under (and with) the root in post-order."""
         version_varint = encode_zigzag(self.version)
@@ -408,45 +432,52 @@ class WorkingTree:
         inner_head = version_varint + b"\x20"
         first_key = (self.version << 32) + self._next_nonce
         append, pack_inner, pack_leaf = nodes.append, _INNER.pack, _LEAF_HEADER.pack
-        zigzag = _ZIGZAG
+        source, orphans, zigzag = self._source, self._orphans, _ZIGZAG
+        keys = [key for key, _ in self._overwritten]
+        values = [value for _, value in self._overwritten]
 
-        def save_node(node: _Leaf | _Inner) -> tuple[NodeKey, bytes]:
-            key = node.key
-            if isinstance(node, _Leaf):
-                value = node.value
-                length = len(key)
-                prefix = bytes((length,)) if length < 128 else encode_uvarint(length)
-                digest = sha256(
-                    leaf_head + prefix + key + b"\x20" + sha256(value).digest()
-                ).digest()
-                node_key = (first_key + len(nodes)).to_bytes(NODE_KEY_LENGTH, "big")
-                append((node_key, (key, value), pack_leaf(255, length) + key + value))
-                return node_key, digest
-            left, right = node.left, node.right
-            if isinstance(left, bytes):
-                left_key, left_hash = left, node.left_hash
+        def save_leaf(key: bytes, value: bytes) -> tuple[NodeKey, bytes]:
+            length = len(key)
+            prefix = bytes((length,)) if length < 128 else encode_uvarint(length)
+            digest = sha256(leaf_head + prefix + key + b"\x20" + sha256(value).digest()).digest()
+            node_key = (first_key + len(nodes)).to_bytes(NODE_KEY_LENGTH, "big")
+            append((node_key, (key, value), pack_leaf(255, length) + key + value))
+            return node_key, digest
+
+        def save_node(node: _Child, start: int, end: int) -> tuple[NodeKey, bytes]:
+            left: _Child
+            right: _Child
+            # The overwritten keys of this subtree are keys[start:end].
+            if isinstance(node, bytes):
+                record = source(node)
+                orphans.append(node)
+                if len(record) == 2:
+                    assert keys[start:end] == [record[0]], f"{keys[start:end]} are not in the tree"
+                    return save_leaf(record[0], values[start])
+                left_height, right_height, size, left, right, left_hash, right_hash, key = record
+            elif isinstance(node, _Leaf):
+                assert start == end, f"{keys[start:end]} are both new and overwritten"
+                return save_leaf(node.key, node.value)
             else:
-                left_key, left_hash = save_node(left)
-            if isinstance(right, bytes):
-                right_key, right_hash = right, node.right_hash
-            else:
-                right_key, right_hash = save_node(right)
-            size, left_height, right_height = node.size, node.left_height, node.right_height
+                left, right, key, size = node.left, node.right, node.key, node.size
+                left_height, right_height = node.left_height, node.right_height
+                left_hash, right_hash = node.left_hash, node.right_hash
+            middle = bisect_left(keys, key, start, end) if start < end else start
+            if start < middle or not isinstance(left, bytes):
+                left, left_hash = save_node(left, start, middle)
+            if middle < end or not isinstance(right, bytes):
+                right, right_hash = save_node(right, middle, end)
             # Balanced: the right subtree is at most one taller.
             height = left_height + 1 + (right_height > left_height)
             head = zigzag[height] + (zigzag[size] if size < _HASHED_SIZES else encode_zigzag(size))
             digest = sha256(b"%b%b%b\x20%b" % (head, inner_head, left_hash, right_hash)).digest()
             node_key = (first_key + len(nodes)).to_bytes(NODE_KEY_LENGTH, "big")
-            record = pack_inner(
-                left_height, right_height, size, left_key, right_key, left_hash, right_hash
-            )
-            saved = (
-                left_height, right_height, size, left_key, right_key, left_hash, right_hash, key
-            )  # fmt: skip
-            append((node_key, saved, record + key))
+            packed = pack_inner(left_height, right_height, size, left, right, left_hash, right_hash)
+            saved = (left_height, right_height, size, left, right, left_hash, right_hash, key)
+            append((node_key, saved, packed + key))
             return node_key, digest
 
-        return save_node(root)
+        return save_node(root, 0, len(keys))
 
 
 def get(source: NodeSource, root: Root | None, key: bytes) -> bytes | None:

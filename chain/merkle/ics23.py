@@ -7,12 +7,15 @@ or above min_prefix_length + child_size) is refused: two different trees could s
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b, blake2s, new, sha256, sha512
 from typing import NamedTuple
 
 from chain.errors import ChainError
 
 DEFAULT_DEPTH_MAX = 128
+SPECS_REMEMBERED = 64
+"""Judgements of specs kept: a chain meets few, and each proof asks again."""
 
 
 class InvalidProof(ChainError):
@@ -251,6 +254,7 @@ def _compute_existence_root(proof: ExistenceProof, inner: InnerSpec | None) -> b
     return digest
 
 
+@lru_cache(maxsize=SPECS_REMEMBERED)
 def validate_spec(spec: ProofSpec) -> None:
     """Refuse a spec under which proofs would be ambiguous; raises InvalidProofSpec."""
     if spec.leaf is None or spec.inner is None:
@@ -273,6 +277,7 @@ def validate_spec(spec: ProofSpec) -> None:
         raise InvalidProofSpec(f"depths {spec.min_depth} to {spec.max_depth} are not a range")
 
 
+@lru_cache(maxsize=SPECS_REMEMBERED)
 def is_iavl_spec(spec: ProofSpec) -> bool:
     """Whether the IAVL operation rules apply; prefixes, depths and child order do not count."""
     if spec.leaf is None or spec.inner is None:
@@ -308,13 +313,20 @@ def _read_zigzag(data: bytes, offset: int) -> tuple[int, int]:
 
 def _validate_iavl_prefix(prefix: bytes, hash_op: int, layer: int) -> None:
     """The prefix rule of IAVL: height, size, version; layer 0 is the leaf."""
-    height, offset = _read_zigzag(prefix, 0)
-    size, offset = _read_zigzag(prefix, offset)
-    version, offset = _read_zigzag(prefix, offset)
-    if height < 0 or size < 0 or version < 0:
+    values = []
+    offset = 0
+    for _ in range(3):
+        byte = prefix[offset] if offset < len(prefix) else 0x80
+        if byte < 0x80:
+            value = (byte >> 1) ^ -(byte & 1)
+            offset += 1
+        else:
+            value, offset = _read_zigzag(prefix, offset)
+        values.append(value)
+    if min(values) < 0:
         raise InvalidProof("height, size and version of an IAVL step must not be negative")
-    if height < layer:
-        raise InvalidProof(f"an IAVL step at layer {layer} claims height {height}")
+    if values[0] < layer:
+        raise InvalidProof(f"an IAVL step at layer {layer} claims height {values[0]}")
     rest = len(prefix) - offset
     if layer == 0:
         if rest != 0:
@@ -337,25 +349,29 @@ def validate_leaf(leaf: LeafOp, spec: ProofSpec) -> None:
 
 def validate_inner(step: InnerOp, spec: ProofSpec, layer: int) -> None:
     """Require an inner operation of the form of the spec, `layer` steps above the leaf."""
-    inner, leaf = spec.inner, spec.leaf
-    if inner is None or leaf is None:
+    if spec.inner is None or spec.leaf is None:
         raise InvalidProofSpec("the spec needs leaf_spec and inner_spec")
-    if step.hash != inner.hash:
-        raise InvalidProof(f"inner hash operation {step.hash} is not the spec's {inner.hash}")
-    if is_iavl_spec(spec):
-        _validate_iavl_prefix(step.prefix, step.hash, layer)
-    if step.prefix.startswith(leaf.prefix):
+    _validate_step(step, spec.inner, spec.leaf.prefix, layer, is_iavl=is_iavl_spec(spec))
+
+
+def _validate_step(
+    step: InnerOp, inner: InnerSpec, leaf_prefix: bytes, layer: int, *, is_iavl: bool
+) -> None:
+    hash_op, prefix, suffix = step
+    if hash_op != inner.hash:
+        raise InvalidProof(f"inner hash operation {hash_op} is not the spec's {inner.hash}")
+    if is_iavl:
+        _validate_iavl_prefix(prefix, hash_op, layer)
+    if prefix.startswith(leaf_prefix):
         raise InvalidProof("an inner prefix starts like a leaf")
-    low = inner.min_prefix_length
-    high = inner.max_prefix_length + (len(inner.child_order) - 1) * inner.child_size
-    if not low <= len(step.prefix) <= high:
+    child_size = inner.child_size
+    high = inner.max_prefix_length + (len(inner.child_order) - 1) * child_size
+    if not inner.min_prefix_length <= len(prefix) <= high:
         raise InvalidProof(
-            f"an inner prefix of {len(step.prefix)} bytes is outside [{low}, {high}]"
+            f"an inner prefix of {len(prefix)} bytes is outside [{inner.min_prefix_length}, {high}]"
         )
-    if len(step.suffix) % inner.child_size:
-        raise InvalidProof(
-            f"an inner suffix of {len(step.suffix)} bytes is no multiple of {inner.child_size}"
-        )
+    if child_size < 1 or len(suffix) % child_size:
+        raise InvalidProof(f"an inner suffix of {len(suffix)} bytes is no multiple of {child_size}")
 
 
 def validate_existence(proof: ExistenceProof, spec: ProofSpec) -> None:
@@ -369,8 +385,12 @@ def validate_existence(proof: ExistenceProof, spec: ProofSpec) -> None:
         raise InvalidProof(
             f"{len(proof.path)} inner steps are outside [{spec.min_depth}, {depth_max}]"
         )
+    inner = spec.inner
+    assert inner is not None
+    assert spec.leaf is not None
+    is_iavl = is_iavl_spec(spec)
     for layer, step in enumerate(proof.path, start=1):
-        validate_inner(step, spec, layer)
+        _validate_step(step, inner, spec.leaf.prefix, layer, is_iavl=is_iavl)
 
 
 def compute_proven_root(proof: ExistenceProof, spec: ProofSpec, key: bytes, value: bytes) -> bytes:

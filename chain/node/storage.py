@@ -15,7 +15,7 @@ are deleted by a background thread once those are no longer retained.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -290,11 +290,21 @@ class LevelCommitStore:
                 continue
             nonce = self._nonces.get(name, 1)
             tree = iavl.WorkingTree(self._load_node(name), roots[name], height, nonce)
-            tree.apply(sorted(store_writes.items()))
+            tree.apply(sorted(store_writes.items()), self._make_presence_test(name))
             saved[name] = result = tree.save()
             roots[name] = result.root
         app_hash = simple.compute_app_hash(compute_root_hashes(roots))
         return _Staged(height, writes, saved, roots, app_hash)
+
+    def _make_presence_test(self, store: str) -> Callable[[bytes], bool]:
+        """Whether a key was in the store after the last write; the flat index knows."""
+        files, read_value = self._files[store], self.read_value
+
+        def is_present(key: bytes) -> bool:
+            value = files.values.young.get(key)
+            return bool(value) if value is not None else read_value(files, key) is not None
+
+        return is_present
 
     def stage(self, height: int, writes: Writes) -> bytes:
         """Compute the version of a block on top of the last commit; replaces what was staged."""

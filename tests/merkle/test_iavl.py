@@ -125,6 +125,31 @@ def test_orphans_are_exactly_the_nodes_a_version_drops(batches):
         before = now
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(BATCH, min_size=1, max_size=6))
+def test_overwriting_on_one_way_down_changes_nothing(batches):
+    versions = Versions()
+    for batch in batches:
+        version = len(versions.roots)
+        root, model = versions.roots[-1], versions.models[-1]
+        together = iavl.WorkingTree(versions.nodes.__getitem__, root, version)
+        together.apply(sorted(batch.items()), model.__contains__)
+        saved = together.save()
+        expected = versions.advance(batch)
+        assert saved.root_hash == expected.root_hash
+        assert len(saved.nodes) == len(expected.nodes)
+        assert set(saved.orphans) == set(expected.orphans)
+
+
+def test_an_overwrite_of_an_absent_key_is_a_fault():
+    versions = Versions()
+    root = versions.advance({b"a": b"1"}).root
+    tree = iavl.WorkingTree(versions.nodes.__getitem__, root, 2)
+    tree.apply([(b"b", b"2")], lambda _: True)
+    with pytest.raises(AssertionError):
+        tree.save()
+
+
 def test_the_empty_root_is_the_hash_of_nothing():
     versions = Versions()
     assert versions.advance({}).root_hash == iavl.EMPTY_ROOT_HASH

@@ -174,7 +174,7 @@ def test_pruning_leaves_exactly_the_nodes_of_retained_versions(store):
     dice = random.Random(5)
     for _ in range(20):
         writes = {b"%d" % dice.randrange(60): dice.choice([None, b"v", b"w"]) for _ in range(15)}
-        commit(store, {name: writes for name in STORES})
+        commit(store, dict.fromkeys(STORES, writes))
     store.prune()
     wait_until(lambda: store.earliest_height == 17)
     store._pruner.close()
