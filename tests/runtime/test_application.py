@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chain._pb.cosmos.auth.v1beta1 import query_pb2 as auth_query_pb2
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query_pb2
 from chain._pb.cosmos.bank.v1beta1 import tx_pb2 as bank_pb2
 from chain._pb.cosmos.base.v1beta1 import coin_pb2
@@ -190,7 +191,7 @@ def test_export_import_export_is_identical() -> None:
 
 
 def test_internal_error_is_fixed_text_and_counted() -> None:
-    def handle(ctx: Context, msg: bank_pb2.MsgSend) -> bank_pb2.MsgSendResponse:
+    def handle(ctx: Context, _msg: bank_pb2.MsgSend) -> bank_pb2.MsgSendResponse:
         ctx.kv("bank").set(b"sx", b"1")
         raise KeyError(str(object()))  # A memory address differs by process.
 
@@ -206,7 +207,7 @@ def test_internal_error_is_fixed_text_and_counted() -> None:
 
 @pytest.mark.parametrize("fatal", [MemoryError, RecursionError])
 def test_indeterministic_errors_halt(fatal: type[Exception]) -> None:
-    def handle(ctx: Context, msg: bank_pb2.MsgSend) -> bank_pb2.MsgSendResponse:
+    def handle(_ctx: Context, _msg: bank_pb2.MsgSend) -> bank_pb2.MsgSendResponse:
         raise fatal
 
     chain = TestChain(without_message(HUB, handle))
@@ -249,7 +250,7 @@ class EchoRules:
     def extend_vote(self, ctx: Context) -> bytes:
         return b"price %d" % ctx.height
 
-    def is_acceptable(self, ctx: Context, extension: bytes) -> bool:
+    def is_acceptable(self, _ctx: Context, extension: bytes) -> bool:
         return extension.startswith(b"price") and len(extension) < 100
 
     def process_votes(self, ctx: Context, votes: list[Vote]) -> None:
@@ -359,13 +360,13 @@ def test_verify_vote_extension_judges_form_alone(voting: TestChain) -> None:
 
 def test_failing_feed_gives_an_empty_extension() -> None:
     class Broken(EchoRules):
-        def extend_vote(self, ctx: Context) -> bytes:
+        def extend_vote(self, _ctx: Context) -> bytes:
             raise OSError("feed is down")
 
-        def is_acceptable(self, ctx: Context, extension: bytes) -> bool:
+        def is_acceptable(self, _ctx: Context, _extension: bytes) -> bool:
             raise ValueError
 
-        def process_votes(self, ctx: Context, votes: list[Vote]) -> None:
+        def process_votes(self, _ctx: Context, _votes: list[Vote]) -> None:
             raise IndexError
 
     chain = TestChain(
@@ -438,9 +439,7 @@ def test_refused_queries(quiet: TestChain, fields: dict[str, Any], code: int) ->
 
 
 def test_unknown_account_reads_as_clients_expect(quiet: TestChain) -> None:
-    from chain._pb.cosmos.auth.v1beta1 import query_pb2
-
-    request = query_pb2.QueryAccountRequest(address=quiet.account("nobody").address)
+    request = auth_query_pb2.QueryAccountRequest(address=quiet.account("nobody").address)
     response = quiet.app.query(
         abci.RequestQuery(
             path="/cosmos.auth.v1beta1.Query/Account", data=request.SerializeToString()

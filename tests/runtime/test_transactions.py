@@ -18,8 +18,8 @@ from chain._pb.margin.council.v1 import council_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.errors import ChainError
 from chain.modules.auth.types import FEE_COLLECTOR, module_address
-from chain.runtime.application import NodeOptions
 from chain.runtime.ante import GasPrice
+from chain.runtime.application import NodeOptions
 from chain.runtime.router import pack
 from chain.runtime.tx import TX_BYTES_MAX, compute_sign_bytes
 from chain.units import AMOUNT_LIMIT
@@ -100,10 +100,10 @@ def nest(depth: int) -> bytes:
 
 
 MALFORMED: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda raw: b"",
+    "empty": lambda _: b"",
     "truncated": lambda raw: raw[:-1],
     "trailing": lambda raw: raw + b"\x00",
-    "random": lambda raw: b"\xff" * 100,
+    "random": lambda _: b"\xff" * 100,
     "unknown field in TxRaw": lambda raw: raw + length_delimited(9, b"x"),
     "body twice": lambda raw: raw[: raw[1] + 2] + raw,
     "group": lambda raw: raw + b"\x23\x24",
