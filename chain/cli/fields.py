@@ -1,7 +1,6 @@
 """Message fields as command-line options: their types, and the texts people write for them."""
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from google.protobuf.message import Message
 
 from chain.client.amount import Amount
 from chain.client.errors import InvalidField
+from chain.client.json_text import load_json
 from chain.client.registry import from_json, message_class
 
 COIN: Final = "cosmos.base.v1beta1.Coin"
@@ -135,8 +135,8 @@ def _parse_bytes(field: FieldDescriptor, text: str) -> str:
 
 def _parse_json(field: FieldDescriptor, text: str) -> Any:
     try:
-        return json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except (OSError, ValueError, RecursionError) as error:
+        return load_json(Path(text[1:]).read_text() if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
         raise InvalidField(f"{option_name(field)} must be JSON or @file: {error}") from error
 
 

@@ -19,6 +19,7 @@ from chain.cli.fields import PAGE_REQUEST, build_message, describe_type, option_
 from chain.cli.sending import SendOptions, send_messages
 from chain.cli.session import ENV_CHAIN_ID, get_session
 from chain.client.errors import InvalidField
+from chain.client.json_text import load_json
 from chain.client.registry import (
     MethodInfo,
     any_from_json,
@@ -279,8 +280,8 @@ def send_file(
 ) -> None:
     """Send several messages of a JSON file as one atomic transaction."""
     try:
-        documents = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError) as error:
+        documents = load_json(file.read_text())
+    except (OSError, ValueError) as error:
         raise InvalidField(f"{file}: {error}") from error
     if not isinstance(documents, list) or not all(isinstance(d, dict) for d in documents):
         raise InvalidField(f'{file}: must hold a JSON list of messages, each with "@type"')

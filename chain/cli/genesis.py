@@ -1,7 +1,6 @@
 """`marginchaind genesis`: the document a chain begins with."""
 
 import base64
-import json
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -9,6 +8,7 @@ import typer
 
 from chain.cli.session import get_session
 from chain.client.amount import Amount
+from chain.client.json_text import load_json
 from chain.client.wallet import decode_address
 from chain.node.genesis_check import GenesisFault, check_genesis
 from chain.node.home import GENESIS_PATH, read_validator_key, write_genesis
@@ -21,7 +21,7 @@ FileOption = Annotated[Path | None, typer.Option("--file", help="Another genesis
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text())
+        document = load_json(path.read_text())
     except OSError as error:
         raise typer.BadParameter(
             f"{path}: {error.strerror}; `marginchaind init` writes one"

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,6 +24,7 @@ from bip32 import BIP32
 from mnemonic import Mnemonic
 
 from chain.client.errors import InvalidKey, KeyringLocked
+from chain.client.json_text import load_json
 from chain.units import Address
 
 ADDRESS_PREFIX: Final = "margin"
@@ -31,6 +33,7 @@ HD_PATH: Final = "m/44'/118'/0'/0/0"
 MNEMONIC_BITS: Final = 256
 """24 words."""
 _KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HD_PATH = re.compile(r"m(?:/[0-9]{1,10}'?){1,10}")
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -61,11 +64,14 @@ class Wallet:
                 "the mnemonic is not 12 to 24 words of the English BIP-39 list with a right "
                 "checksum; check spelling and order"
             )
+        steps = path.replace("'", "").split("/")[1:]
+        if not _HD_PATH.fullmatch(path) or any(int(step) >= 1 << 31 for step in steps):
+            raise InvalidKey(
+                f"derivation path {path[:80]!r} must be m and up to 10 steps below 2^31, "
+                f"e.g. {HD_PATH}"
+            )
         seed = Mnemonic.to_seed(normal, passphrase)
-        try:
-            private_key = BIP32.from_seed(seed).get_privkey_from_path(path)
-        except ValueError as error:
-            raise InvalidKey(f"derivation path {path!r}: {error}; e.g. {HD_PATH}") from error
+        private_key = BIP32.from_seed(seed).get_privkey_from_path(path)
         return cls.from_private_key(bytes(private_key), prefix)
 
     def sign(self, message: bytes) -> bytes:
@@ -231,7 +237,7 @@ class Keyring:
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
         try:
-            content = json.loads(path.read_text())
+            content = load_json(path.read_text())
         except ValueError as error:
             raise KeyringLocked(f"{path} is not JSON: {error}") from error
         if not isinstance(content, dict):
@@ -252,7 +258,12 @@ class Keyring:
 
 def _encryption() -> Any:
     """The module of encrypted keys, imported on first use: it is slow to import."""
-    return importlib.import_module("chain.client.encrypted_key")
+    limit = sys.getrecursionlimit()
+    try:
+        return importlib.import_module("chain.client.encrypted_key")
+    finally:
+        # A library below raises the limit so far that deep input would end the process.
+        sys.setrecursionlimit(limit)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -6,7 +6,6 @@ the source gave it, ns since 1970. Entries that break this are dropped one by on
 the log.
 """
 
-import json
 import re
 import threading
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any, Final
 import httpx2
 import structlog
 
+from chain.client.json_text import load_json
 from chain.modules.oracle.types import PRICE_LIMIT, SourcePrice
 
 POLL_S: Final = 0.25
@@ -66,7 +66,7 @@ class FeedSource:
         """Read the feed now; a failure is logged once and keeps the prices."""
         try:
             prices, dropped = parse_feed(self._fetch())
-        except (OSError, ValueError, httpx2.HTTPError, RecursionError) as error:
+        except (OSError, ValueError, httpx2.HTTPError) as error:
             self._report(f"{type(error).__name__}: {error}")
             return
         self._prices = prices
@@ -106,7 +106,7 @@ def parse_feed(content: bytes) -> tuple[tuple[SourcePrice, ...], int]:
     """Prices of a feed document and how many entries were dropped; raises ValueError when it is
     not a document of the form the module describes.
     """
-    document = json.loads(content)
+    document = load_json(content.decode())
     entries = document.get("prices") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > ENTRIES_MAX:
         raise ValueError(

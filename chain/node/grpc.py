@@ -29,7 +29,7 @@ from chain.client.registry import load_files
 from chain.errors import INTERNAL_TEXT, ChainError
 from chain.node.comet_services import COMET_ROUTES
 from chain.node.metrics import NodeMetrics
-from chain.node.services import SimulationRefused
+from chain.node.services import SIMULATE_PATH
 from chain.runtime.commit_store import HeightNotAvailable
 from chain.runtime.errors import InvalidHeight, NotFound, UnknownRequest
 
@@ -166,7 +166,11 @@ class GrpcServer:
                 return self._abci_query(data)
             response, answered = self._application.run_query(path, data, height)
         except (ChainError, DecodeError) as error:
-            raise _Failure(*_translate(error)) from error
+            status, text = _translate(error)
+            if path == SIMULATE_PATH:
+                # Relayers match the text of a refusal and expect the status the SDK gives it.
+                status = grpc.StatusCode.UNKNOWN
+            raise _Failure(status, text) from error
         context.send_initial_metadata(((HEIGHT_HEADER, str(answered)),))
         return response
 
@@ -251,9 +255,6 @@ def _translate(error: Exception) -> tuple[grpc.StatusCode, str]:
         return grpc.StatusCode.NOT_FOUND, str(error)
     if isinstance(error, HeightNotAvailable | InvalidHeight):
         return grpc.StatusCode.OUT_OF_RANGE, str(error)
-    if isinstance(error, SimulationRefused):
-        # Relayers match the refusal's text and expect the status the SDK gives it.
-        return grpc.StatusCode.UNKNOWN, str(error)
     if isinstance(error, UnknownRequest):
         return grpc.StatusCode.UNIMPLEMENTED, str(error)
     if isinstance(error, NodeUnavailable):

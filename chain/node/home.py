@@ -21,6 +21,7 @@ from typing import Any, Final
 import tomlkit
 from nacl.signing import SigningKey
 
+from chain.client.json_text import load_json
 from chain.node.config import CONFIG_PATH, ConfigError, write_default_config
 from chain.units import NANOSECONDS
 
@@ -163,7 +164,7 @@ def read_validator_key(home: Path) -> bytes:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return load_json(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; `marginchaind init` writes one") from error
     except ValueError as error:

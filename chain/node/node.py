@@ -18,6 +18,7 @@ from wsgiref.simple_server import WSGIServer
 
 import structlog
 
+from chain._pb.cosmos.base.abci.v1beta1 import abci_pb2
 from chain.hub import HUB
 from chain.modules import oracle
 from chain.node.abci import AbciServer
@@ -31,7 +32,6 @@ from chain.runtime.ante import GasPrice
 from chain.runtime.application import Application, NodeOptions
 from chain.runtime.commit_store import CommitStore
 from chain.runtime.definition import ChainDefinition
-from chain.runtime.execution import Outcome
 from chain.spoke import SPOKE
 
 CHAINS: Final[Mapping[str, ChainDefinition]] = {"hub": HUB, "spoke": SPOKE}
@@ -59,16 +59,20 @@ def build_application(
     """The application of a chain with this node's own parts: its feed and node-level queries."""
     application: Application | None = None
 
-    def simulate(tx: bytes) -> Outcome:
+    def simulate(tx: bytes) -> tuple[abci_pb2.GasInfo, abci_pb2.Result]:
         assert application is not None, "queries come after construction"
-        return application.run_simulation(tx)
+        return application.simulate(tx)
 
     base = CHAINS[chain_type]
     modules = tuple(
         oracle.module(feed) if module.name == "oracle" else module for module in base.modules
     )
-    definition = replace(base, modules=(*modules, node_module(facts, store, simulate)))
-    application = Application(definition, store, options)
+    application = Application(
+        replace(base, modules=modules),
+        store,
+        options,
+        node_modules=(node_module(facts, store, simulate),),
+    )
     return application
 
 

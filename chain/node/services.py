@@ -18,11 +18,9 @@ from chain._pb.cosmos.staking.v1beta1 import query_pb2 as staking_pb2
 from chain._pb.cosmos.staking.v1beta1 import staking_pb2 as staking_types
 from chain._pb.cosmos.tx.v1beta1 import service_pb2, tx_pb2
 from chain._pb.tendermint.p2p import types_pb2 as p2p_pb2
-from chain.errors import ChainError
 from chain.runtime import consensus
 from chain.runtime.commit_store import CommitStore
 from chain.runtime.context import Context
-from chain.runtime.execution import Outcome, build_events
 from chain.runtime.module import Module, QueryRoute
 from chain.units import NANOSECONDS, YEAR_S
 
@@ -30,6 +28,7 @@ COMETBFT_VERSION: Final = "v0.38.26"
 COSMOS_SDK_VERSION: Final = "v0.50.13"
 IBC_GO_VERSION: Final = "v8.7.0"
 """Not what runs here but what we speak like: relayers accept a chain by these ranges."""
+SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
 UNBONDING_S: Final = YEAR_S // 365 * 21
 """Reported when the consensus parameters name no evidence age: the Cosmos habit of 21 days."""
 HISTORICAL_ENTRIES: Final = 10_000
@@ -48,19 +47,8 @@ class NodeFacts:
     moniker: str = ""
 
 
-class SimulationRefused(ChainError):
-    """A simulated transaction that would be refused; its text is the refusal's own."""
-
-    codespace = "node"
-    code = 2
-    summary = "simulation refused"
-
-    def __str__(self) -> str:
-        return self.detail
-
-
-Simulate = Callable[[bytes], Outcome]
-"""What a transaction would come to on the check state: Application.run_simulation."""
+Simulate = Callable[[bytes], tuple[abci_pb2.GasInfo, abci_pb2.Result]]
+"""Gas and result of a transaction on the check state, or its refusal: Application.simulate."""
 
 
 def node_module(facts: NodeFacts, store: CommitStore, simulate: Simulate) -> Module:
@@ -70,18 +58,8 @@ def node_module(facts: NodeFacts, store: CommitStore, simulate: Simulate) -> Mod
         ctx: Context, request: service_pb2.SimulateRequest
     ) -> service_pb2.SimulateResponse:
         del ctx
-        outcome = simulate(request.tx_bytes or encode_tx(request.tx))
-        if outcome.code:
-            raise SimulationRefused(outcome.log)
-        return service_pb2.SimulateResponse(
-            gas_info=abci_pb2.GasInfo(gas_wanted=outcome.gas_wanted, gas_used=outcome.gas_used),
-            result=abci_pb2.Result(
-                data=outcome.build_data(),
-                log=outcome.log,
-                events=build_events(outcome.events),
-                msg_responses=outcome.responses,
-            ),
-        )
+        gas, result = simulate(request.tx_bytes or encode_tx(request.tx))
+        return service_pb2.SimulateResponse(gas_info=gas, result=result)
 
     def query_get_node_info(
         ctx: Context, request: comet_pb2.GetNodeInfoRequest
@@ -121,7 +99,7 @@ def node_module(facts: NodeFacts, store: CommitStore, simulate: Simulate) -> Mod
         name="node",
         queries=(
             QueryRoute(
-                "/cosmos.tx.v1beta1.Service/Simulate",
+                SIMULATE_PATH,
                 service_pb2.SimulateRequest,
                 service_pb2.SimulateResponse,
                 query_simulate,
