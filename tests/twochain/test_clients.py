@@ -383,6 +383,12 @@ def test_council_sets_the_expected_block_time(clients: Path) -> None:
         (lambda c: setattr(c.max_clock_drift, "seconds", -1), ("07-tendermint", 7)),
         (lambda c: c.ClearField("proof_specs"), ("07-tendermint", 13)),
         (lambda c: c.proof_specs[0].ClearField("inner_spec"), ("commitment", 3)),
+        (lambda c: c.proof_specs.extend([c.proof_specs[0]] * 7), ("07-tendermint", 13)),
+        (
+            lambda c: c.proof_specs[0].inner_spec.child_order.extend(range(2, 17)),
+            ("07-tendermint", 13),
+        ),
+        (lambda c: setattr(c.proof_specs[0], "max_depth", 513), ("07-tendermint", 13)),
         # Inner prefixes that may swallow a child: one proof, two trees.
         (
             lambda c: setattr(c.proof_specs[0].inner_spec, "max_prefix_length", 64),

@@ -59,6 +59,10 @@ FROZEN_HEIGHT: Final = Height(0, 1)
 SENTINEL_ROOT: Final = b"sentinel_root"
 """The root of a consensus state that an upgrade made: nothing can be proven against it."""
 PROOF_SPECS_MAX: Final = 8
+SPEC_CHILDREN_MAX: Final = 16
+"""Most children of a node: the work of an absence proof grows with their square."""
+SPEC_DEPTH_MAX: Final = 512
+"""Deepest tree: twice what a binary tree over 256-bit keys has."""
 
 Header = tendermint_pb2.Header
 Misbehaviour = tendermint_pb2.Misbehaviour
@@ -114,6 +118,12 @@ def validate_client_state(client: ClientState) -> None:
             f"{len(client.proof_specs)} proof specs, must be 1 to {PROOF_SPECS_MAX}"
         )
     for spec in client.proof_specs:
+        children = len(spec.inner_spec.child_order)
+        if children > SPEC_CHILDREN_MAX or spec.max_depth > SPEC_DEPTH_MAX:
+            raise InvalidProofSpecs(
+                f"a spec of {children} children and depth {spec.max_depth} is above "
+                f"{SPEC_CHILDREN_MAX} children or depth {SPEC_DEPTH_MAX}"
+            )
         validate_spec(spec_from_message(spec))
     if not all(key.strip() for key in client.upgrade_path):
         raise InvalidClient("the upgrade path has a blank key")
