@@ -7,7 +7,9 @@ ascending key order.
 
 from collections.abc import Iterator, Mapping
 from heapq import merge
-from typing import Protocol
+from typing import Final, Protocol
+
+from sortedcontainers import SortedSet
 
 from chain.runtime.gas import (
     DELETE_FLAT,
@@ -34,6 +36,10 @@ class StateReader(Protocol):
         ...
 
 
+INDEXED_WRITES: Final = 64
+"""A branch with more writes to a store keeps their keys in order once it is iterated."""
+
+
 class EmptyState:
     """The state before genesis."""
 
@@ -53,11 +59,13 @@ class EmptyState:
 class Branch:
     """Writes over a parent reader; a None value marks a deletion."""
 
-    __slots__ = ("_parent", "_writes")
+    __slots__ = ("_order", "_parent", "_writes")
 
     def __init__(self, parent: StateReader) -> None:
         self._parent = parent
         self._writes: dict[str, dict[bytes, bytes | None]] = {}
+        # The keys written to a store in order, kept from the first iteration over many of them.
+        self._order: dict[str, SortedSet] = {}
 
     def get(self, store: str, key: bytes) -> bytes | None:
         """The value under the key as this branch sees it."""
@@ -71,10 +79,14 @@ class Branch:
         assert key, f"empty key in store {store}"
         assert value, f"empty value in store {store}"
         self._writes.setdefault(store, {})[key] = value
+        if store in self._order:
+            self._order[store].add(key)
 
     def delete(self, store: str, key: bytes) -> None:
         """Remove a key; removing an absent key is allowed."""
         self._writes.setdefault(store, {})[key] = None
+        if store in self._order:
+            self._order[store].add(key)
 
     def iterate(
         self, store: str, start: bytes, end: bytes | None, *, reverse: bool = False
@@ -86,17 +98,23 @@ class Branch:
         writes = self._writes.get(store)
         if not writes:
             return below
-        own = sorted(
-            (
-                (key, value)
-                for key, value in writes.items()
-                if key >= start and (end is None or key < end)
-            ),
-            reverse=reverse,
-        )
+        own = [(key, writes[key]) for key in self._find_keys(store, start, end, reverse=reverse)]
         if not own:
             return below
         return _overlay(own, below, reverse=reverse)
+
+    def _find_keys(
+        self, store: str, start: bytes, end: bytes | None, *, reverse: bool
+    ) -> list[bytes]:
+        """The keys written within [start, end), in order: a block's many are not sorted anew."""
+        writes = self._writes[store]
+        if len(writes) > INDEXED_WRITES and store not in self._order:
+            self._order[store] = SortedSet(writes)
+        order = self._order.get(store)
+        if order is not None:
+            return list(order.irange(start, end, inclusive=(True, False), reverse=reverse))
+        found = (key for key in writes if key >= start and (end is None or key < end))
+        return sorted(found, reverse=reverse)
 
     def branch(self) -> "Branch":
         """A child branch; call its commit() to keep its writes, drop it to forget them."""
@@ -109,6 +127,7 @@ class Branch:
         for store, writes in self._writes.items():
             parent.adopt(store, writes)
         self._writes = {}
+        self._order = {}
 
     def adopt(self, store: str, writes: dict[bytes, bytes | None]) -> None:
         """Take over the writes of a child that is done."""
@@ -117,6 +136,8 @@ class Branch:
             self._writes[store] = writes  # The child is done with it.
         else:
             own.update(writes)
+            if store in self._order:
+                self._order[store].update(writes)
 
     def net_writes(self) -> Mapping[str, Mapping[bytes, bytes | None]]:
         """Per store the last value under each key (None: deleted); order carries no meaning."""
