@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--writes", type=int, default=2000)
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--inserts", type=int, default=0, help="percent of writes to new keys")
-    parser.add_argument("--cache", default="200000", help="node cache entries, one or two settings")
+    parser.add_argument("--cache", default="400000", help="node cache entries, one or two settings")
     parser.add_argument("--memory", action="store_true", help="no LevelDB")
     arguments = parser.parse_args()
     settings = [int(text) for text in arguments.cache.split(",")]

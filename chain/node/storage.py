@@ -49,7 +49,7 @@ from chain.runtime.commit_store import (
 from chain.runtime.store import StateReader, prefix_end
 
 KEEP_VERSIONS = 1000
-NODE_CACHE_ENTRIES = 200_000
+NODE_CACHE_ENTRIES = 400_000
 VALUE_CACHE_ENTRIES = 200_000
 QUERY_CACHE_ENTRIES = 20_000
 PRUNE_BATCH_NODES = 256
@@ -392,25 +392,30 @@ class LevelCommitStore:
             files = self._files[name]
             young, old = files.nodes.young, files.nodes.old
             for orphan in saved.orphans:
-                young.pop(orphan, None)
-                old.pop(orphan, None)
+                if young.pop(orphan, None) is None:
+                    old.pop(orphan, None)
             self._node_cache.put_many(
                 files.nodes,
                 [(node[0], node[1]) for node in saved.nodes if len(node[2]) <= ENTRY_BYTES_MAX],
             )
-            values = files.values
-            for key, value in staged.writes[name].items():
+            writes = staged.writes[name]
+            self._value_cache.put_many(
+                files.values, [(key, value or _ABSENT) for key, value in writes.items()]
+            )
+            for key, value in writes.items():
                 if value is not None and len(value) > ENTRY_BYTES_MAX:
-                    values.discard(key)
-                else:
-                    values.put(key, value or _ABSENT)
+                    files.values.discard(key)
 
     # Reading ---------------------------------------------------------------------------------
 
     def read_value(self, files: _StoreFiles, key: bytes) -> bytes | None:
         """A latest value past the young cache generation."""
         generation = self._generation
-        value = files.values.old.get(key)
+        # Young again: a commit before the generation was read left its value there, over a stale
+        # one in the old generation.
+        value = files.values.young.get(key)
+        if value is None:
+            value = files.values.old.get(key)
         if value is None:
             value = self._db.get(files.flat_prefix + key) or _ABSENT
         if len(value) <= ENTRY_BYTES_MAX:
