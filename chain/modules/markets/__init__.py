@@ -62,6 +62,7 @@ MODULE = Module(
         ),
     ),
     genesis=markets_pb2.GenesisState,
+    default_genesis=genesis.build_default_genesis,
     init_genesis=genesis.init_genesis,
     export_genesis=genesis.export_genesis,
     end_block=funding.end_block,

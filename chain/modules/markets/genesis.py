@@ -6,6 +6,7 @@ from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.accounts.types import NUMBER_MAX, AccountId
 from chain.modules.markets import state
 from chain.modules.markets.errors import InvalidMarket
+from chain.modules.markets.params import build_default_params
 from chain.modules.markets.types import MarketState, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.runtime.address import decode_address
@@ -24,6 +25,11 @@ ID_BYTES_MAX = 32
 MONEY_LIMIT = 10**30
 """Caps and open interest in uusd are below it."""
 VOLATILITY_MAX_WAD = 100 * WAD
+
+
+def build_default_genesis() -> pb.GenesisState:
+    """Default parameters, no markets."""
+    return pb.GenesisState(params=build_default_params(), next_order_id=1, next_fill_id=1)
 
 
 def _require(value: int, low: int, high: int, field: str) -> None:

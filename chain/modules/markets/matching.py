@@ -226,13 +226,13 @@ def _match(ctx: Context, taker: _Taker) -> None:
     attempts_max = state.get_params(ctx).fills_max
     attempts = 0
     while taker.remaining_steps and not taker.ended:
-        if not _crosses(taker, _get_best_opposite(ctx, taker)):
+        entry = state.get_best_entry(ctx, request.market.id, request.side.opposite)
+        if entry is None or not _crosses(taker, entry.ticks):
             break
         if attempts >= attempts_max:
             taker.ended = ENDED_FILLS
             break
         attempts += 1
-        entry = next(state.iterate_book(ctx, request.market.id, request.side.opposite))
         if entry.account_id.owner == request.account_id.owner:
             raise SelfTrade(
                 f"order {entry.order_id} of the same owner rests at "

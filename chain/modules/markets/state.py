@@ -169,7 +169,26 @@ def _best_key(market_id: str, side: Side) -> bytes:
 def get_best_ticks(ctx: Context, market_id: str, side: Side) -> int | None:
     """The best price of a side in ticks; None when it is empty."""
     value = ctx.kv(STORE).get(_best_key(market_id, side))
-    return int.from_bytes(value, "big") if value else None
+    return int.from_bytes(value[:8], "big") if value else None
+
+
+def get_best_entry(ctx: Context, market_id: str, side: Side) -> BookEntry | None:
+    """The order that fills next on a side, without iterating; None when it is empty."""
+    value = ctx.kv(STORE).get(_best_key(market_id, side))
+    if value is None:
+        return None
+    ticks, order_id = int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+    encoded = ctx.kv(STORE).get(_book_key(market_id, side, ticks, order_id))
+    assert encoded is not None, f"order {order_id} leads {market_id} and is not in its book"
+    entry = pb.BookEntry.FromString(encoded)
+    return BookEntry(
+        ticks, order_id, AccountId(Address(entry.owner), entry.number), entry.remaining_steps
+    )
+
+
+def _set_best(ctx: Context, market_id: str, side: Side, ticks: int, order_id: int) -> None:
+    value = ticks.to_bytes(8, "big") + order_id.to_bytes(8, "big")
+    ctx.kv(STORE).set(_best_key(market_id, side), value)
 
 
 def is_better(side: Side, ticks: int, other_ticks: int) -> bool:
@@ -208,7 +227,7 @@ def insert_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> No
     set_account_orders(ctx, account_id, orders)
     best = get_best_ticks(ctx, order.market, order.side)
     if best is None or is_better(order.side, order.ticks, best):
-        ctx.kv(STORE).set(_best_key(order.market, order.side), order.ticks.to_bytes(8, "big"))
+        _set_best(ctx, order.market, order.side, order.ticks, order.id)
 
 
 def remove_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
@@ -230,13 +249,14 @@ def remove_orders(ctx: Context, account_id: AccountId, removed: list[RestingOrde
 def _remove_entry(ctx: Context, order: RestingOrder) -> None:
     kv = ctx.kv(STORE)
     kv.delete(_book_key(order.market, order.side, order.ticks, order.id))
-    if get_best_ticks(ctx, order.market, order.side) != order.ticks:
+    best = kv.get(_best_key(order.market, order.side))
+    if best is None or best[8:] != order.id.to_bytes(8, "big"):
         return
     first = next(iterate_book(ctx, order.market, order.side), None)
     if first is None:
         kv.delete(_best_key(order.market, order.side))
-    elif first.ticks != order.ticks:
-        kv.set(_best_key(order.market, order.side), first.ticks.to_bytes(8, "big"))
+    else:
+        _set_best(ctx, order.market, order.side, first.ticks, first.order_id)
 
 
 def reduce_order(ctx: Context, account_id: AccountId, order_id: int, steps: int) -> RestingOrder:
