@@ -101,17 +101,19 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
             last_price_wad=parse_nonnegative(message.last_price_wad, "last_price_wad"),
         )
         state.set_market_state(ctx, message.market, market_state)
+    previous = 0
     for order in genesis.orders:
-        _init_order(ctx, order, genesis.next_order_id)
+        _require(order.id, previous + 1, genesis.next_order_id - 1, "order id")
+        previous = order.id
+        _init_order(ctx, order)
     state.set_next_order_id(ctx, max(1, genesis.next_order_id))
     for fill in genesis.fills:
         state.add_fill(ctx, fill, genesis.params.fills_kept)
     state.set_next_fill_id(ctx, max(1, genesis.next_fill_id))
 
 
-def _init_order(ctx: Context, order: pb.Order, next_order_id: int) -> None:
+def _init_order(ctx: Context, order: pb.Order) -> None:
     market = state.require_market(ctx, order.market)
-    _require(order.id, 1, next_order_id - 1, "order id")
     _require(order.number, 0, NUMBER_MAX, "account number")
     if order.side not in (pb.SIDE_BUY, pb.SIDE_SELL):
         raise InvalidMarket(f"side {order.side} of order {order.id} must be buy (1) or sell (2)")

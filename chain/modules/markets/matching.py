@@ -13,7 +13,7 @@ from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.errors import ChainError
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.errors import AccountLocked, InsufficientMargin
+from chain.modules.accounts.errors import AccountLocked, InsufficientMargin, TooManyLines
 from chain.modules.accounts.types import Account, AccountId, AccountStatus
 from chain.modules.markets import state
 from chain.modules.markets.errors import (
@@ -152,6 +152,17 @@ def _validate_request(ctx: Context, request: OrderRequest, account: Account) -> 
         )
 
 
+def _require_line(ctx: Context, taker: _Taker) -> None:
+    """Raise TooManyLines when the order would open one market too many."""
+    market_ids = sorted({*taker.account.positions, *(order.market for order in taker.orders)})
+    positions_max = accounts.get_params(ctx).positions_max
+    if taker.request.market.id not in market_ids and len(market_ids) >= positions_max:
+        raise TooManyLines(
+            f"the account has positions or orders in {len(market_ids)} markets, the most allowed; "
+            f"close one or use another account"
+        )
+
+
 def _validate_reduction(request: OrderRequest, account: Account) -> None:
     position = account.positions.get(request.market.id)
     size = position.size_quantums if position else 0
@@ -180,6 +191,7 @@ def place_order(ctx: Context, request: OrderRequest) -> PlacedOrder:
         remaining_steps=floor_div(request.size_quantums, request.market.step_quantums),
         orders=state.get_account_orders(ctx, request.account_id),
     )
+    _require_line(ctx, taker)
     if request.time_in_force is TimeInForce.POST_ONLY:
         _refuse_crossing(ctx, taker)
     else:

@@ -120,6 +120,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert keys == sorted(keys)
             best = markets.get_best_ticks(self.ctx, MARKET, side)
             assert best == (entries[0].ticks if entries else None)
+            leading = markets.get_best_entry(self.ctx, MARKET, side)
+            assert leading == (entries[0] if entries else None)
             recorded = {
                 order.id: (account_id, order.remaining_steps)
                 for account_id, order in markets.iterate_all_orders(self.ctx)

@@ -4,7 +4,12 @@ from chain._pb.margin.markets.v1 import query_pb2, tx_pb2
 from chain.errors import ChainError
 from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.errors import AccountLocked, AccountNotFound, InsufficientMargin
+from chain.modules.accounts.errors import (
+    AccountLocked,
+    AccountNotFound,
+    InsufficientMargin,
+    TooManyLines,
+)
 from chain.modules.accounts.types import AccountId
 from chain.modules.markets import queries, state
 from chain.modules.markets.errors import (
@@ -292,6 +297,20 @@ def test_orders_of_an_account_are_bounded(ctx):
     for index in range(50):
         place(ctx, ALICE, BUY, 1_000, 199_000 + index)
     assert_refused(ctx, TooManyOrders, ALICE, BUY, 1_000, 199_000)
+
+
+def test_markets_of_an_account_are_bounded(ctx):
+    params = accounts.get_params(ctx).__class__()
+    params.CopyFrom(accounts.get_params(ctx))
+    params.positions_max = 1
+    accounts.set_params(ctx, params)
+    state.set_market(ctx, build_market(id="ETH2-USD"))
+    place(ctx, ALICE, BUY, ETHER, 199_000)
+    msg = order(ALICE, BUY, ETHER, 199_000)
+    msg.market = "ETH2-USD"
+    with pytest.raises(TooManyLines):
+        deliver(ctx, handle_place_order, msg)
+    place(ctx, ALICE, BUY, ETHER, 199_000)
 
 
 def test_open_interest_cap():
