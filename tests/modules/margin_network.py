@@ -26,6 +26,8 @@ from chain.modules.collateral import handlers as collateral_handlers
 from chain.modules.collateral import hooks as collateral_hooks
 from chain.modules.collateral import packets as collateral_packets
 from chain.modules.collateral import queries as collateral_queries
+from chain.modules.collateral import state as collateral_state
+from chain.modules.collateral.identity import CollateralIdentity, compute_identity
 from chain.modules.council.types import authority_address
 from chain.modules.insurance import genesis as insurance_genesis
 from chain.modules.insurance.types import MODULE_ADDRESS as INSURANCE_ADDRESS
@@ -39,7 +41,7 @@ from chain.modules.vault import state as vault
 from chain.runtime.context import Context
 from chain.runtime.gas import GasMeter
 from chain.runtime.store import Branch, EmptyState
-from chain.units import NANOSECONDS, WAD
+from chain.units import WAD
 from tests.modules.economy import ALICE, BOB, CAROL, START_NS, USD, advance, build_economy, deliver
 
 AUTHORITY = authority_address()
@@ -118,9 +120,7 @@ def open_channel(ctx: Context, other_chain: str, channel_id: str = "channel-0") 
     client.latest_height.revision_number, client.latest_height.revision_height = 1, 1
     clients.set_client_state(ctx, client_id, client)
     touch_client(ctx, client_id)
-    connection = connection_pb2.ConnectionEnd(
-        client_id=client_id, state=connection_pb2.STATE_OPEN
-    )
+    connection = connection_pb2.ConnectionEnd(client_id=client_id, state=connection_pb2.STATE_OPEN)
     connections.set_connection(ctx, connection_id, connection)
     channel = channel_pb2.Channel(
         state=channel_pb2.STATE_OPEN,
@@ -299,19 +299,28 @@ def build_network(*, insurance_usd: int = 100_000) -> Network:
     )
 
 
-def assert_collateral_identity(network: Network, undelivered: int = 0) -> None:
-    """Locked on the spoke = liens on the hub + in flight, and nothing was made or lost.
+def get_identity(network: Network) -> CollateralIdentity:
+    """The identity of the route's ETH, from what both chains' stores say now."""
+    hub, spoke = network.hub.ctx, network.spoke.ctx
+    pending = {lock.lock_id: int(lock.amount) for lock in vault.iterate_pending_locks(spoke)}
+    flights = {f.flight_id: int(f.amount) for f in collateral_state.iterate_flights(hub)}
+    return compute_identity(
+        locked=sum(vault.get_totals(spoke).get(DENOM, (0, 0))),
+        liens=sum(collateral_queries.get_lien_totals(hub).values()),
+        pending_locks=pending,
+        credited_lock_ids=[
+            i for i in pending if collateral_state.get_credited_lock(hub, "alpha", i)
+        ],
+        flights=flights,
+        executed_order_ids=[i for i in flights if vault.get_order(spoke, i)],
+    )
 
-    In flight are pending locks not yet credited, locks credited but not acknowledged (undelivered,
-    negative), and releases and seizures the vault has or has not carried out.
-    """
+
+def assert_collateral_identity(network: Network) -> None:
+    """Locked = liens ± in flight; the vault's ledger is the bank's; nothing was made or lost."""
     spoke = network.spoke.ctx
+    assert get_identity(network).difference == 0
     totals = vault.get_totals(spoke).get(DENOM, (0, 0))
     assert bank.get_balance(spoke, vault_handlers.MODULE_ADDRESS, DENOM) == sum(totals)
     assert bank.get_supply(spoke, DENOM) == 1_000 * ETH
     assert bank.find_broken_supply(spoke) is None
-    liens = sum(collateral_queries.get_lien_totals(network.hub.ctx).values())
-    flights = sum(collateral_queries.get_flight_totals(network.hub.ctx).values())
-    assert sum(totals) == liens + flights + undelivered
-
-

@@ -143,6 +143,14 @@ def query_packets_in_flight(
     return response
 
 
+def query_credited_lock(
+    ctx: Context, request: query_pb2.QueryCreditedLockRequest
+) -> query_pb2.QueryCreditedLockResponse:
+    """The lock credited under an id of a route, if it was."""
+    lock = state.get_credited_lock(ctx, request.route_id, request.lock_id)
+    return query_pb2.QueryCreditedLockResponse(lock=lock)
+
+
 def get_lien_totals(ctx: Context) -> dict[tuple[str, str], int]:
     """All liens by route and denom."""
     totals = {}
@@ -199,6 +207,12 @@ QUERIES: Final = tuple(
             query_pb2.QueryPacketsInFlightRequest,
             query_pb2.QueryPacketsInFlightResponse,
             query_packets_in_flight,
+        ),
+        (
+            "CreditedLock",
+            query_pb2.QueryCreditedLockRequest,
+            query_pb2.QueryCreditedLockResponse,
+            query_credited_lock,
         ),
         ("Totals", query_pb2.QueryTotalsRequest, query_pb2.QueryTotalsResponse, query_totals),
     )

@@ -49,6 +49,20 @@ def query_locks(ctx: Context, request: query_pb2.QueryLocksRequest) -> query_pb2
     return response
 
 
+def query_pending_locks(
+    ctx: Context, request: query_pb2.QueryPendingLocksRequest
+) -> query_pb2.QueryPendingLocksResponse:
+    """Locks whose packets are not settled, oldest first, one page."""
+    most = state.get_params(ctx).locks_per_query_max
+    limit = min(request.limit or most, most)
+    response = query_pb2.QueryPendingLocksResponse()
+    for lock in state.iterate_pending_locks(ctx, request.start_after):
+        if len(response.locks) >= limit:
+            break
+        response.locks.append(lock)
+    return response
+
+
 def query_holdings(
     ctx: Context, request: query_pb2.QueryHoldingsRequest
 ) -> query_pb2.QueryHoldingsResponse:
@@ -94,6 +108,12 @@ QUERIES: Final = tuple(
         ("Hub", query_pb2.QueryHubRequest, query_pb2.QueryHubResponse, query_hub),
         ("Lock", query_pb2.QueryLockRequest, query_pb2.QueryLockResponse, query_lock),
         ("Locks", query_pb2.QueryLocksRequest, query_pb2.QueryLocksResponse, query_locks),
+        (
+            "PendingLocks",
+            query_pb2.QueryPendingLocksRequest,
+            query_pb2.QueryPendingLocksResponse,
+            query_pending_locks,
+        ),
         (
             "Holdings",
             query_pb2.QueryHoldingsRequest,

@@ -22,6 +22,8 @@ _LOCK_BY_OWNER: Final = b"\x02"
 _HOLDING: Final = b"\x03"
 _ORDER: Final = b"\x04"
 _NEXT_LOCK: Final = b"\x05"
+_PENDING: Final = b"\x06"
+_PRESENT: Final = b"\x01"
 
 
 def _set(ctx: Context, key: bytes, message: Message) -> None:
@@ -77,16 +79,30 @@ def get_lock(ctx: Context, lock_id: str) -> pb.Lock | None:
 
 
 def set_lock(ctx: Context, lock: pb.Lock) -> None:
-    """Write a lock and its index by owner."""
+    """Write a lock and its indexes: by owner, and of those whose packet is not settled."""
     _set(ctx, _LOCK + lock.lock_id.encode(), lock)
     key = _LOCK_BY_OWNER + lock.owner.encode() + b"\x00" + lock.lock_id.encode()
-    ctx.kv(STORE).set(key, b"\x01")
+    ctx.kv(STORE).set(key, _PRESENT)
+    pending = _PENDING + lock.lock_id.encode()
+    if lock.status == pb.LOCK_STATUS_PENDING:
+        ctx.kv(STORE).set(pending, _PRESENT)
+    else:
+        ctx.kv(STORE).delete(pending)
 
 
 def iterate_locks(ctx: Context) -> Iterator[pb.Lock]:
     """All locks, oldest first; bound the work at the call site."""
     for _, value in ctx.kv(STORE).iterate(_LOCK):
         yield pb.Lock.FromString(value)
+
+
+def iterate_pending_locks(ctx: Context, start_after: str = "") -> Iterator[pb.Lock]:
+    """Locks whose packets are not settled, oldest first, after a lock id."""
+    start = _PENDING + start_after.encode() + (b"\x00" if start_after else b"")
+    for key, _ in ctx.kv(STORE).iterate_range(start, b"\x07"):
+        lock = get_lock(ctx, key[1:].decode())
+        assert lock is not None, "the index names existing locks"
+        yield lock
 
 
 def iterate_owner_locks(ctx: Context, owner: str, start_after: str) -> Iterator[pb.Lock]:
