@@ -1,5 +1,26 @@
 """The margin chain: accounts that borrow strength from collateral on other chains."""
 
-from chain.assembly import build_chain
+from typing import Final
 
-HUB = build_chain("margin-hub", ())
+from chain import ibc
+from chain.assembly import build_chain
+from chain.ibc.apps.margin import PORT, MarginApplication
+from chain.modules import accounts, collateral, council, insurance, liquidation, markets, oracle
+from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
+from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
+
+MARGIN: Final = MarginApplication({**COLLATERAL_PACKETS, **LIQUIDATION_PACKETS})
+"""What the hub does with margin-1 packets."""
+
+HUB = build_chain(
+    "margin-hub",
+    (
+        ibc.module({PORT: MARGIN}, council.state.get_authority),
+        oracle.module(),
+        accounts.MODULE,
+        markets.MODULE,
+        collateral.MODULE,
+        insurance.MODULE,
+        liquidation.MODULE,
+    ),
+)

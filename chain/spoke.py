@@ -1,5 +1,16 @@
 """A collateral chain: a vault that locks collateral and obeys one hub."""
 
-from chain.assembly import build_chain
+from typing import Final
 
-SPOKE = build_chain("margin-spoke", ())
+from chain import ibc
+from chain.assembly import build_chain
+from chain.ibc.apps.margin import PORT, MarginApplication
+from chain.modules import council, vault
+from chain.modules.vault.packets import PACKET_HANDLERS as VAULT_PACKETS
+
+MARGIN: Final = MarginApplication(VAULT_PACKETS)
+"""What a vault does with margin-1 packets."""
+
+SPOKE = build_chain(
+    "margin-spoke", (ibc.module({PORT: MARGIN}, council.state.get_authority), vault.MODULE)
+)

@@ -2,12 +2,14 @@
 
 from chain._pb.margin.accounts.v1 import accounts_pb2, query_pb2, tx_pb2
 from chain.modules.accounts import genesis, handlers, hooks, queries
+from chain.modules.accounts.types import MODULE_NAME
 from chain.runtime.module import MessageRoute, Module, QueryRoute
 
 _QUERY = "/margin.accounts.v1.Query/"
 
 MODULE = Module(
     name="accounts",
+    module_accounts=(MODULE_NAME,),
     stores=("accounts",),
     messages=(
         MessageRoute(tx_pb2.MsgCreateAccount, handlers.handle_create_account, "owner"),
@@ -55,6 +57,7 @@ MODULE = Module(
         ),
     ),
     genesis=accounts_pb2.GenesisState,
+    default_genesis=genesis.build_default_genesis,
     init_genesis=genesis.init_genesis,
     export_genesis=genesis.export_genesis,
     end_block=hooks.end_block,

@@ -3,12 +3,18 @@
 from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
 from chain.modules.accounts import state
 from chain.modules.accounts.errors import InvalidAccount
+from chain.modules.accounts.params import build_default_params
 from chain.modules.accounts.types import CASH_DENOM, NUMBER_MAX, AccountId
 from chain.modules.bank import state as bank
 from chain.risk.margin import MarginState
 from chain.runtime.address import decode_address
 from chain.runtime.context import Context
 from chain.units import Address, parse_amount, parse_nonnegative, parse_signed
+
+
+def build_default_genesis() -> pb.GenesisState:
+    """Default parameters, no accounts."""
+    return pb.GenesisState(params=build_default_params())
 
 
 def _require(value: int, low: int, high: int, field: str) -> None:

@@ -50,6 +50,7 @@ def module(source: PriceSource | None = None) -> Module:
             ),
         ),
         genesis=oracle_pb2.GenesisState,
+        default_genesis=genesis.build_default_genesis,
         init_genesis=genesis.init_genesis,
         export_genesis=genesis.export_genesis,
         vote_extensions=OracleVoteExtensions(source),

@@ -4,9 +4,15 @@ from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
 from chain.modules.oracle import state
 from chain.modules.oracle.aggregation import is_price
 from chain.modules.oracle.errors import InvalidOracleParams
+from chain.modules.oracle.params import build_default_params
 from chain.modules.oracle.types import Price
 from chain.runtime.context import Context
 from chain.units import parse_amount, parse_nonnegative
+
+
+def build_default_genesis() -> pb.GenesisState:
+    """Default parameters, nothing priced yet."""
+    return pb.GenesisState(params=build_default_params())
 
 
 def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
