@@ -1,7 +1,7 @@
 """A hub and a collateral chain on two branches, joined by real channel ends without proofs.
 
-Sending goes through IBC core (commitments, events, timeouts); a test carries the packets by hand, so
-that any order, loss and repetition of them takes microseconds.
+Sending goes through IBC core (commitments, events, timeouts); a test carries the packets by hand,
+so that any order, loss and repetition of them takes microseconds.
 """
 
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ from tests.modules.margin_network import (
 
 
 class MarginMachine(RuleBasedStateMachine):
-    """Packets wait in a bag; each is delivered, repeated, acknowledged or timed out in any order."""
+    """Packets wait in a bag; each is delivered, acknowledged or timed out in any order."""
 
     def __init__(self):
         super().__init__()

@@ -24,7 +24,9 @@ def test_every_unit_is_accounted_for(loss, capacities):
     allocation = compute_allocation(loss, layers)
     paid = [draw.amount_uusd for draw in allocation.draws]
     assert sum(paid) + allocation.uncovered_uusd == loss
-    assert all(0 <= amount <= layer.capacity_uusd for amount, layer in zip(paid, layers))
+    assert all(
+        0 <= amount <= layer.capacity_uusd for amount, layer in zip(paid, layers, strict=True)
+    )
     for index, amount in enumerate(paid[:-1]):
         assert amount == capacities[index] or not any(paid[index + 1 :])
 

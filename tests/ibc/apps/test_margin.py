@@ -44,28 +44,28 @@ def opening(**changes):
 
 
 @pytest.mark.parametrize(
-    ("name", "data"),
+    "data",
     [
-        ("empty", b""),
-        ("no body", packet_pb2.MarginPacket(sender_time_ns=5).SerializeToString()),
-        ("no time", packet_pb2.MarginPacket(heartbeat={}).SerializeToString()),
-        (
-            "negative time",
+        pytest.param(b"", id="empty"),
+        pytest.param(packet_pb2.MarginPacket(sender_time_ns=5).SerializeToString(), id="no body"),
+        pytest.param(packet_pb2.MarginPacket(heartbeat={}).SerializeToString(), id="no time"),
+        pytest.param(
             packet_pb2.MarginPacket(sender_time_ns=-1, heartbeat={}).SerializeToString(),
+            id="negative time",
         ),
-        ("cut", HEARTBEAT.SerializeToString()[:-1]),
-        ("unknown field", HEARTBEAT.SerializeToString() + b"\xf8\x01\x01"),
-        ("unknown inner field", b"\x08\x05\x42\x04\x08\x07\x78\x01"),
-        ("two bodies", HEARTBEAT.SerializeToString() + b"\x12\x00"),
-        ("default on the wire", b"\x08\x05\x42\x02\x08\x00"),
-        ("long varint", b"\x08\x85\x00\x42\x02\x08\x07"),
-        ("wrong order", b"\x42\x02\x08\x07\x08\x05"),
-        ("repeated", b"\x08\x04\x08\x05\x42\x02\x08\x07"),
-        ("too long", b"\x00" * (PACKET_BYTES_MAX + 1)),
-        ("deep groups", b"\x0b" * 5_000),
+        pytest.param(HEARTBEAT.SerializeToString()[:-1], id="cut"),
+        pytest.param(HEARTBEAT.SerializeToString() + b"\xf8\x01\x01", id="unknown field"),
+        pytest.param(b"\x08\x05\x42\x04\x08\x07\x78\x01", id="unknown inner field"),
+        pytest.param(HEARTBEAT.SerializeToString() + b"\x12\x00", id="two bodies"),
+        pytest.param(b"\x08\x05\x42\x02\x08\x00", id="default on the wire"),
+        pytest.param(b"\x08\x85\x00\x42\x02\x08\x07", id="long varint"),
+        pytest.param(b"\x42\x02\x08\x07\x08\x05", id="wrong order"),
+        pytest.param(b"\x08\x04\x08\x05\x42\x02\x08\x07", id="repeated"),
+        pytest.param(b"\x00" * (PACKET_BYTES_MAX + 1), id="too long"),
+        pytest.param(b"\x0b" * 5_000, id="deep groups"),
     ],
 )
-def test_packets_that_are_not_canonical_are_refused(name, data):
+def test_packets_that_are_not_canonical_are_refused(data):
     with pytest.raises(InvalidMarginPacket):
         decode_packet(data)
 
@@ -77,7 +77,7 @@ def test_a_canonical_packet_decodes():
 
 def test_a_received_message_meets_its_handler_and_success_is_not_empty():
     seen = []
-    handlers = PacketHandlers(receive=lambda ctx, info, body: seen.append((info, body.number)))
+    handlers = PacketHandlers(receive=lambda _, info, body: seen.append((info, body.number)))
     application = MarginApplication({"heartbeat": handlers})
     data = HEARTBEAT.SerializeToString()
     acknowledgement = application.on_recv_packet(build_context(), wrap(data), "relayer")
@@ -104,8 +104,8 @@ def test_a_refusal_is_code_and_codespace_alone():
 def test_acknowledgements_and_timeouts_reach_the_sender():
     seen = []
     handlers = PacketHandlers(
-        acknowledge=lambda ctx, info, body, result: seen.append((info.channel_id, result.code)),
-        timeout=lambda ctx, info, body: seen.append((info.channel_id, "timeout")),
+        acknowledge=lambda _ctx, info, _body, result: seen.append((info.channel_id, result.code)),
+        timeout=lambda _ctx, info, _body: seen.append((info.channel_id, "timeout")),
     )
     application = MarginApplication({"heartbeat": handlers})
     packet = wrap(HEARTBEAT.SerializeToString())

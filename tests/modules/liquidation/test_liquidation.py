@@ -3,6 +3,7 @@ import pytest
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
 from chain._pb.margin.liquidation.v1 import tx_pb2
 from chain.errors import ChainError
+from chain.ibc.client import state as clients
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, AccountStatus
 from chain.modules.bank import state as bank
@@ -292,8 +293,6 @@ def test_a_frozen_route_stops_the_sale_and_says_why():
     quote_bids(network, 177_000)
     for _ in range(6):
         network.advance(ETH=1_770)
-    from chain.ibc.client import state as clients
-
     client = clients.get_client_state(network.hub.ctx, "07-tendermint-0")
     client.frozen_height.revision_height = 1
     clients.set_client_state(network.hub.ctx, "07-tendermint-0", client)
