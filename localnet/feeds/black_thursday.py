@@ -1,14 +1,15 @@
 """Black Thursday: hourly ETH closes of 12 and 13 March 2020 (UTC) on two venues.
 
 Source: public hourly candles of Binance (ETH/USDT) and Gemini (ETH/USD), as collected by
-CryptoDataDownload. Gemini's bar of 13 March 04:00 repeats the close before it with zero volume: a real
-frozen source, kept as it was. A close is known at the end of its hour.
+CryptoDataDownload. Gemini's bar of 13 March 04:00 repeats the close before it with zero volume: a
+real frozen source, kept as it was. A close is known at the end of its hour.
 """
 
 FIRST_BAR_UNIX_S = 1_583_971_200
 """2020-03-12T00:00:00Z, the start of the first hour."""
 BAR_S = 3_600
 
+# fmt: off
 BINANCE_ETH_USDT = (
     "193.31", "185.03", "184.10", "183.08", "181.71", "181.75", "173.80", "171.61",
     "169.54", "167.97", "132.91", "136.59", "136.99", "135.03", "139.66", "141.10",
@@ -28,3 +29,4 @@ GEMINI_ETH_USD = (
     "123.80", "124.41", "119.72", "129.23", "128.88", "131.01", "134.89", "135.40",
 )
 """48 closes in USD, oldest first."""
+# fmt: on
