@@ -33,6 +33,7 @@ from chain.client.wallet import Wallet
 from chain.runtime.genesis import build_default_app_state
 from chain.spoke import SPOKE
 from localnet.cometbft import ensure_cometbft
+from localnet.homes import list_genesis_validators
 from localnet.network import Network
 from localnet.topology import ChainSpec, make_topology
 
@@ -54,9 +55,10 @@ def make_address(index: int) -> str:
     return str(make_wallet(index).address)
 
 
-def make_app_state(addresses: list[str]) -> dict[str, Any]:
+def make_app_state(addresses: list[str], chain: ChainSpec) -> dict[str, Any]:
     """A spoke whose accounts all hold the fee denom."""
     state = build_default_app_state(SPOKE)
+    state["validators"]["validators"] = list_genesis_validators(chain)
     state["auth"]["accounts"] = [
         {"@type": "/cosmos.auth.v1beta1.BaseAccount", "address": a, "account_number": str(n)}
         for n, a in enumerate(addresses)
@@ -104,8 +106,7 @@ def start_network(folder: Path, addresses: list[str]) -> Network:
     """One validator with a mempool that holds the whole load."""
 
     def app_state(chain: ChainSpec) -> dict[str, Any]:
-        del chain
-        return make_app_state(addresses)
+        return make_app_state(addresses, chain)
 
     network = Network.create(
         folder,
