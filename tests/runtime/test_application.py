@@ -13,8 +13,8 @@ from chain._pb.cosmos.base.v1beta1 import coin_pb2
 from chain._pb.cosmos.ics23.v1 import proofs_pb2
 from chain._pb.cosmos.tx.v1beta1 import service_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
+from chain.assembly import build_chain
 from chain.errors import ChainError
-from chain.hub import HUB
 from chain.modules.validators.types import compute_validator_address
 from chain.node.storage import open_commit_store
 from chain.runtime.application import Application, NodeOptions
@@ -25,6 +25,7 @@ from chain.runtime.module import MessageRoute, Module, Vote
 from chain.runtime.vote_extensions import MARKER, encode_injected_commit
 from tests.support.testchain import DENOM, TestChain, to_commit_info
 
+BASE = build_chain("base", ())
 ACCEPT = abci.ResponseProcessProposal.ACCEPT
 REJECT = abci.ResponseProcessProposal.REJECT
 
@@ -56,7 +57,7 @@ def without_message(definition: ChainDefinition, handler: Any) -> ChainDefinitio
 
 
 def test_info_and_order_of_calls() -> None:
-    chain = TestChain()
+    chain = TestChain(BASE)
     info = chain.app.info(abci.RequestInfo())
     assert (info.last_block_height, info.last_block_app_hash) == (0, b"")
     with pytest.raises(NotOurTurn):
@@ -71,7 +72,7 @@ def test_info_and_order_of_calls() -> None:
 
 
 def test_finalize_twice_before_commit_gives_the_same() -> None:
-    chain = TestChain()
+    chain = TestChain(BASE)
     chain.next_block()
     raw = chain.draft([send_msg(chain)]).build()
     request = abci.RequestFinalizeBlock(height=2, txs=[raw])
@@ -120,12 +121,14 @@ BAD_GENESIS = {
 @pytest.mark.parametrize(("part", "text"), BAD_GENESIS.values(), ids=BAD_GENESIS.keys())
 def test_bad_genesis(part: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidGenesis, match=text):
-        TestChain(app_state=part) if not isinstance(next(iter(part.values())), int) else raw(part)
+        TestChain(BASE, app_state=part) if not isinstance(next(iter(part.values())), int) else raw(
+            part
+        )
 
 
-def raw(part: dict[str, Any]) -> None:
-    store = open_commit_store(None, HUB.store_names)
-    Application(HUB, store).init_chain(
+def init_raw(part: dict[str, Any]) -> None:
+    store = open_commit_store(None, BASE.store_names)
+    Application(BASE, store).init_chain(
         abci.RequestInitChain(chain_id="x-1", app_state_bytes=json.dumps(part).encode())
     )
 
@@ -141,32 +144,32 @@ def raw(part: dict[str, Any]) -> None:
     ],
 )
 def test_bad_genesis_json(text: bytes, match: str) -> None:
-    application = Application(HUB, open_commit_store(None, HUB.store_names))
+    application = Application(BASE, open_commit_store(None, BASE.store_names))
     with pytest.raises(InvalidGenesis, match=match):
         application.init_chain(abci.RequestInitChain(chain_id="x-1", app_state_bytes=text))
 
 
 def test_genesis_validators_must_agree() -> None:
-    chain = TestChain()
-    store = open_commit_store(None, HUB.store_names)
+    chain = TestChain(BASE)
+    store = open_commit_store(None, BASE.store_names)
     request = abci.RequestInitChain(
         chain_id="x-1", app_state_bytes=json.dumps(chain.app_state).encode()
     )
     update = request.validators.add(power=11)
     update.pub_key.ed25519 = bytes(chain.validator_keys[0].verify_key)
     with pytest.raises(InvalidGenesis, match="validators"):
-        Application(HUB, store).init_chain(request)
+        Application(BASE, store).init_chain(request)
 
 
 def test_export_import_export_is_identical() -> None:
-    chain = TestChain(validators=3)
+    chain = TestChain(BASE, validators=3)
     chain.next_block()
     chain.must_send(send_msg(chain))
     first = chain.app.export_genesis()
     document = json.loads(first)
-    again = TestChain(chain_id=document["chain_id"])
-    store = open_commit_store(None, HUB.store_names)
-    application = Application(HUB, store)
+    again = TestChain(BASE, chain_id=document["chain_id"])
+    store = open_commit_store(None, BASE.store_names)
+    application = Application(BASE, store)
     request = abci.RequestInitChain(
         chain_id=document["chain_id"],
         initial_height=int(document["initial_height"]),
@@ -195,7 +198,7 @@ def test_internal_error_is_fixed_text_and_counted() -> None:
         ctx.kv("bank").set(b"sx", b"1")
         raise KeyError(str(object()))  # A memory address differs by process.
 
-    chain = TestChain(without_message(HUB, handle))
+    chain = TestChain(without_message(BASE, handle))
     chain.next_block()
     balance = chain.balance("alice")
     result = chain.send(send_msg(chain))
@@ -210,7 +213,7 @@ def test_indeterministic_errors_halt(fatal: type[Exception]) -> None:
     def handle(_ctx: Context, _msg: bank_pb2.MsgSend) -> bank_pb2.MsgSendResponse:
         raise fatal
 
-    chain = TestChain(without_message(HUB, handle))
+    chain = TestChain(without_message(BASE, handle))
     chain.next_block()
     with pytest.raises(fatal):
         chain.send(send_msg(chain))
@@ -226,7 +229,7 @@ def test_failing_hook_is_isolated() -> None:
         ctx.emit("done", {"height": ctx.height})
 
     module = Module(name="broken", begin_block=begin, end_block=end)
-    chain = TestChain(with_module(HUB, module))
+    chain = TestChain(with_module(BASE, module))
     block = chain.next_block([])
     assert [event.type for event in block.response.events] == ["hook_failed", "done"]
     assert chain.app.errors.by_place == {"broken.begin_block": 1}
@@ -234,7 +237,7 @@ def test_failing_hook_is_isolated() -> None:
 
 
 def test_halt_height() -> None:
-    chain = TestChain(options=NodeOptions(halt_height=2))
+    chain = TestChain(BASE, options=NodeOptions(halt_height=2))
     chain.next_block()
     chain.next_block()
     with pytest.raises(Halted):
@@ -264,7 +267,7 @@ class EchoRules:
 @pytest.fixture
 def voting() -> TestChain:
     chain = TestChain(
-        with_module(HUB, Module(name="echo", vote_extensions=EchoRules())),
+        with_module(BASE, Module(name="echo", vote_extensions=EchoRules())),
         validators=4,
         vote_extensions=True,
     )
@@ -370,7 +373,7 @@ def test_failing_feed_gives_an_empty_extension() -> None:
             raise IndexError
 
     chain = TestChain(
-        with_module(HUB, Module(name="echo", vote_extensions=Broken())), vote_extensions=True
+        with_module(BASE, Module(name="echo", vote_extensions=Broken())), vote_extensions=True
     )
     chain.next_block()
     chain.next_block()
@@ -382,7 +385,7 @@ def test_failing_feed_gives_an_empty_extension() -> None:
 
 
 def test_block_limits_in_prepare_proposal() -> None:
-    chain = TestChain(max_gas=2_500_000)
+    chain = TestChain(BASE, max_gas=2_500_000)
     chain.next_block()
     raws = [chain.draft([send_msg(chain)], sequences=[n]).build() for n in range(4)]
     assert list(chain.propose(2, raws).txs) == raws[:2]  # A million gas each.
@@ -397,7 +400,7 @@ def test_block_limits_in_prepare_proposal() -> None:
 
 @pytest.fixture(scope="module")
 def quiet() -> TestChain:
-    chain = TestChain()
+    chain = TestChain(BASE)
     chain.next_block()
     chain.next_block()
     return chain
@@ -463,7 +466,7 @@ def test_query_at_an_older_height(quiet: TestChain) -> None:
 
 
 def test_queries_are_bounded_and_cannot_write() -> None:
-    chain = TestChain(options=NodeOptions(query_gas_limit=1_000))
+    chain = TestChain(BASE, options=NodeOptions(query_gas_limit=1_000))
     chain.next_block()
     request = bank_query_pb2.QueryTotalSupplyRequest()
     chain.query(
@@ -471,7 +474,7 @@ def test_queries_are_bounded_and_cannot_write() -> None:
         request,
         bank_query_pb2.QueryTotalSupplyResponse,
     )
-    tight = TestChain(options=NodeOptions(query_gas_limit=10))
+    tight = TestChain(BASE, options=NodeOptions(query_gas_limit=10))
     tight.next_block()
     with pytest.raises(ChainError, match="out of gas"):
         tight.app.run_query("/cosmos.bank.v1beta1.Query/TotalSupply", b"")
@@ -494,7 +497,7 @@ def test_simulate_by_abci_query(quiet: TestChain) -> None:
 
 
 def test_evidence_takes_power_once() -> None:
-    chain = TestChain(validators=3)
+    chain = TestChain(BASE, validators=3)
     chain.next_block()
     offender = chain.validator_address(1)
     evidence = abci.Misbehavior(type=1, height=1, total_voting_power=30)
