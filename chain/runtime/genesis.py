@@ -1,6 +1,7 @@
 """Genesis documents: strict JSON in, deterministic JSON out; unknown keys are refused by path."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from chain.runtime.errors import InvalidGenesis
 from chain.runtime.module import Module
 
 _JSON_DEPTH_MAX: Final = 64
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 def parse_app_state(definition: ChainDefinition, data: bytes) -> dict[str, Message]:
@@ -50,12 +52,9 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _load_json(data: bytes) -> dict[str, Any]:
     depth = deepest = 0
-    for byte in data:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
+    for found in _BRACKET.finditer(data):
+        depth += 1 if found[0] in b"[{" else -1
+        deepest = max(deepest, depth)
     if deepest > _JSON_DEPTH_MAX:
         raise InvalidGenesis(f"app_state nests deeper than {_JSON_DEPTH_MAX} levels")
     try:
