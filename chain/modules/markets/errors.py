@@ -87,5 +87,5 @@ class NoLiquidity(ChainError):
     """Nothing rests on the other side within the limit."""
 
     codespace = "markets"
-    code = 13
+    code = 12
     summary = "no liquidity"
