@@ -67,13 +67,16 @@ def compute_ray_power(base_ray: int, exponent: int) -> int:
     """base^exponent in RAY, rounded down once: floor(base^n / RAY^(n-1))."""
     if exponent == 0:
         return RAY
-    return base_ray**exponent // RAY ** (exponent - 1)
+    scale: int = RAY ** (exponent - 1)
+    power: int = base_ray**exponent
+    return power // scale
 
 
 def compute_unit_price_ray(price_wad: int, decimals: int) -> int:
     """The price of an atomic unit in RAY uusd, from that of a whole unit in WAD USD; floored."""
     # uusd a whole unit is price·1e6/1e18; RAY over 1e12 leaves 1e15.
-    return price_wad * 10**15 // 10**decimals
+    unit: int = 10**decimals
+    return price_wad * 10**15 // unit
 
 
 def compute_top_price_ray(unit_price_ray: int, buffer_ppm: int) -> int:

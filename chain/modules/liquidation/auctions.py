@@ -252,6 +252,14 @@ def close_auction(ctx: Context, auction: pb.Auction) -> None:
     ctx.emit("auction_closed", _auction_attributes(auction))
 
 
+def close_paid_auctions(ctx: Context, account_id: AccountId) -> None:
+    """Stop selling for a debt that was paid otherwise; deliveries under way go on."""
+    for auction in list(state.iterate_open_auctions(ctx, account_id)):
+        if auction.status == pb.AUCTION_STATUS_ACTIVE:
+            close_auction(ctx, auction)
+            state.set_auction(ctx, auction)
+
+
 def reset_auction(ctx: Context, auction: pb.Auction, keeper: Address | None) -> int:
     """Start the price anew; the keeper's incentive, paid by insurance. Raises ResetNotDue."""
     if auction.status != pb.AUCTION_STATUS_ACTIVE or not is_due_for_reset(ctx, auction):

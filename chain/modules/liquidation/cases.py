@@ -195,7 +195,10 @@ def _visit_locked(ctx: Context, case: pb.Case, account: Account, margin: Account
     if account.positions:
         _require_prices(ctx, margin)
         _close(ctx, case, account, margin)
-    elif not state.has_open_auction(ctx, account.id):
+        return
+    if account.cash_uusd >= 0:
+        auctions.close_paid_auctions(ctx, account.id)
+    if not state.has_open_auction(ctx, account.id):
         _settle_debt(ctx, case, account, margin)
 
 

@@ -119,10 +119,15 @@ def set_auction(ctx: Context, auction: pb.Auction) -> None:
             kv.delete(key)
 
 
+def iterate_open_auctions(ctx: Context, account_id: AccountId) -> Iterator[pb.Auction]:
+    """The account's auctions that are active or wait for a delivery, by id."""
+    for key, _ in ctx.kv(STORE).iterate(_OPEN_AUCTION + _id_key(account_id)):
+        yield require_auction(ctx, int.from_bytes(key[-8:], "big"))
+
+
 def has_open_auction(ctx: Context, account_id: AccountId) -> bool:
     """Whether an auction of the account is active or waits for a delivery."""
-    prefix = _OPEN_AUCTION + _id_key(account_id)
-    return next(ctx.kv(STORE).iterate(prefix), None) is not None
+    return next(iterate_open_auctions(ctx, account_id), None) is not None
 
 
 def iterate_auctions(ctx: Context, start_after: int = 0) -> Iterator[pb.Auction]:

@@ -287,6 +287,21 @@ def test_the_price_falls_and_an_old_auction_waits_for_its_keeper():
     bid(network)
 
 
+def test_a_debt_paid_in_cash_ends_the_auction():
+    network = open_position()
+    crash(network, 1_770)
+    ctx = network.hub.ctx
+    assert state.has_open_auction(ctx, ACCOUNT)
+    deposit(ctx, ALICE, -cash(network) // USD + 1)
+    network.advance(ETH=1_770)
+    account = accounts.require_account(ctx, ACCOUNT)
+    assert account.status is AccountStatus.ACTIVE
+    assert sum(account.liens.values()) == 10 * ETH
+    with pytest.raises(errors.AuctionClosed):
+        bid(network)
+    assert tiers(network)[-1] == pb.TIER_ENDED
+
+
 def test_a_frozen_route_stops_the_sale_and_says_why():
     network = open_position()
     network.advance(ETH=1_770, hooks=False)
