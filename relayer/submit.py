@@ -26,7 +26,6 @@ from chain.client.errors import NodeUnavailable, NotFound, QueryRefused
 from chain.client.transaction import (
     Fee,
     SignerState,
-    build_simulation,
     compute_fee_amount,
     compute_tx_hash,
     sign_transaction,
@@ -193,7 +192,14 @@ class Submitter:
     async def _estimate_gas(self, messages: Sequence[Message], account: _Account) -> int:
         """The gas limit for the messages; raises SubmissionFailed when Simulate refuses them."""
         endpoint, section = self.endpoint, self.endpoint.section
-        tx = build_simulation(self._wallet.public_key, messages, account.sequence)
+        # Signed and with a fee, so that the ante's work is counted as it will be.
+        state = SignerState(endpoint.chain_id, account.number, account.sequence)
+        fee = Fee(
+            section.max_gas,
+            compute_fee_amount(section.max_gas, section.gas_price_micro),
+            section.fee_denom,
+        )
+        tx = sign_transaction(self._wallet, messages, state, fee)
         try:
             answer = await endpoint.query(
                 "/cosmos.tx.v1beta1.Service/Simulate",
