@@ -1,10 +1,10 @@
 """The context: all a handler may know of the world, passed as an argument."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chain.runtime.gas import GasMeter
 from chain.runtime.store import Branch, StoreView
@@ -24,8 +24,7 @@ class Mode(Enum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something a user may want to index; attributes are (key, value) texts in emission order."""
 
     type: str
@@ -37,7 +36,8 @@ class Context:
     """One execution: chain id, block height and time (ns), the branch it writes to, gas, events.
 
     `proposer_address` is that of the block being executed (empty in CHECK and QUERY). `router` runs
-    messages that stand inside messages (the council's proposals).
+    messages that stand inside messages (the council's proposals). `parent` is what a branch returns
+    to.
     """
 
     chain_id: str
@@ -49,6 +49,7 @@ class Context:
     events: list[Event] = field(default_factory=list)
     proposer_address: bytes = b""
     router: "Router | None" = None
+    parent: "Context | None" = None
 
     @property
     def time_s(self) -> int:
@@ -65,21 +66,33 @@ class Context:
             Event(event_type, tuple((key, str(value)) for key, value in attributes.items()))
         )
 
-    @contextmanager
-    def branch(self) -> Iterator["Context"]:
-        """A child context: writes and events are kept when the block ends normally, dropped on
-        error.
+    def branch(self) -> "Context":
+        """A child context for a `with` block: its writes and events are kept when the block ends
+        normally and dropped when it raises.
         """
-        child = Context(
-            chain_id=self.chain_id,
-            height=self.height,
-            time_ns=self.time_ns,
-            store=self.store.branch(),
-            mode=self.mode,
-            gas=self.gas,
-            proposer_address=self.proposer_address,
-            router=self.router,
+        return Context(
+            self.chain_id,
+            self.height,
+            self.time_ns,
+            self.store.branch(),
+            self.mode,
+            self.gas,
+            [],
+            self.proposer_address,
+            self.router,
+            self,
         )
-        yield child
-        child.store.commit()
-        self.events.extend(child.events)
+
+    def __enter__(self) -> Self:
+        assert self.parent is not None, "only a branch opens a block"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self.parent is not None:
+            self.store.commit()
+            self.parent.events.extend(self.events)
