@@ -75,25 +75,28 @@ class Endpoint:
         """
         failure: NodeUnavailable | None = None
         for _ in self._clients:
+            asked = self.client
             self.telemetry.queries.labels(self.chain_id, kind).inc()
             try:
                 # A frozen node keeps its socket open: the limit must not depend on the transport.
                 async with asyncio.timeout(self.section.rpc_timeout_s + 1):
-                    return await call(self.client)
+                    return await call(asked)
             except (NodeUnavailable, TimeoutError) as error:
                 self.telemetry.query_errors.labels(self.chain_id, kind).inc()
                 failure = (
                     error
                     if isinstance(error, NodeUnavailable)
-                    else NodeUnavailable(f"{kind} at {self.client.url}: no answer in time")
+                    else NodeUnavailable(f"{kind} at {asked.url}: no answer in time")
                 )
-                self._rotate(str(failure))
+                self._leave(asked, str(failure))
         assert failure is not None
         raise failure
 
-    def _rotate(self, reason: str) -> None:
-        if len(self._clients) > 1:
+    def _leave(self, client: CometClient, reason: str) -> None:
+        """Turn to the next node, unless another call has left this one already."""
+        if len(self._clients) > 1 and client is self.client:
             self._current = (self._current + 1) % len(self._clients)
+            self.telemetry.endpoint_changes.labels(self.chain_id).inc()
             log.warning("endpoint_changed", chain=self.chain_id, to=self.client.url, reason=reason)
 
     async def latest(self) -> Tip:
@@ -108,7 +111,7 @@ class Endpoint:
             self._best_height = max(self._best_height, status.latest_height)
             if status.latest_height + HEIGHT_LAG_MAX >= self._best_height:
                 break
-            self._rotate(f"height {status.latest_height} is behind {self._best_height}")
+            self._leave(self.client, f"height {status.latest_height} < {self._best_height}")
         self.telemetry.chain_latest_height.labels(self.chain_id).set(status.latest_height)
         return Tip(self.revision, status.latest_height, status.latest_time_ns)
 

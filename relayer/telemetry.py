@@ -71,6 +71,21 @@ class Telemetry:
             _PATH,
             registry=registry,
         )
+        self.postponed_packets = Counter(
+            "postponed_packets_total",
+            "Packets whose messages failed and are tried again later.",
+            _PATH,
+            registry=registry,
+        )
+        self.task_failures = Counter(
+            "task_failures_total",
+            "Unexpected exceptions a task survived.",
+            ["task"],
+            registry=registry,
+        )
+        self.scanned_height = Gauge(
+            "scanned_height", "Newest block whose events are read.", ["chain"], registry=registry
+        )
         self.backlog_size = Gauge(
             "backlog_size", "Packets without a final answer.", _PATH, registry=registry
         )
@@ -107,11 +122,23 @@ class Telemetry:
             ["chain"],
             registry=registry,
         )
+        self.payer_pauses = Counter(
+            "payer_pauses_total",
+            "Times submission stopped for want of funds or budget.",
+            ["chain"],
+            registry=registry,
+        )
         self.fees_spent = Counter(
             "fees_spent_total", "Fees paid, atomic units.", ["chain", "denom"], registry=registry
         )
         self.ws_reconnects = Counter(
             "ws_reconnect_total", "Websocket reconnections.", ["chain"], registry=registry
+        )
+        self.endpoint_changes = Counter(
+            "endpoint_changes_total",
+            "Times a node that failed or lagged was left for the next.",
+            ["chain"],
+            registry=registry,
         )
         self.chain_latest_height = Gauge(
             "chain_latest_height", "Newest height seen.", ["chain"], registry=registry
