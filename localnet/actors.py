@@ -1,4 +1,4 @@
-"""The named accounts of a local network: keys from mnemonics anybody can compute. UNSAFE elsewhere."""
+"""The named accounts of a local network: keys that anybody can compute, UNSAFE elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Actor:
 
     @cached_property
     def mnemonic(self) -> str:
-        """Twelve BIP-39 words made from the name alone: whoever reads this can sign as the account."""
+        """Twelve BIP-39 words made from the name alone: anybody can sign as the account."""
         entropy = sha256(f"{UNSAFE_ACTOR_TEXT} {self.name}".encode()).digest()[:_ENTROPY_BYTES]
         words: str = Mnemonic("english").to_mnemonic(entropy)
         return words

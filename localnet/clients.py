@@ -221,7 +221,7 @@ class Chain:
 
 
 async def wait_for(condition: Callable[[], Awaitable[T | None]], timeout_s: float, what: str) -> T:
-    """The first result that is not None (nor False); raises TimeoutError naming what was awaited."""
+    """The first result that is neither None nor False; raises TimeoutError naming what was."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ class LocalnetOptions:
     validators: Mapping[str, int] | None = None
     has_links: bool = False
     timeout_commit_ms: int = 800
-    genesis: GenesisOptions = GenesisOptions()
+    genesis: GenesisOptions = field(default_factory=GenesisOptions)
     has_habitual_ports: bool = True
 
 

@@ -85,7 +85,9 @@ def make_balances(chain: ChainSpec) -> dict[str, dict[str, int]]:
             ("faucet", 10_000_000),
         ):
             balances[ACTORS[name].address]["uusd"] = usd * _USD
-        balances[auth_types.module_address(insurance_types.MODULE_NAME)] = {"uusd": INSURANCE_SEED_UUSD}
+        balances[auth_types.module_address(insurance_types.MODULE_NAME)] = {
+            "uusd": INSURANCE_SEED_UUSD
+        }
         return balances
     coins = {"aeth": _ETH} if chain.chain_id.startswith("alpha") else {"uusdc": _USD}
     for denom, unit in coins.items():
@@ -106,7 +108,7 @@ def _make_auth() -> dict[str, Any]:
                 "sequence": "0",
             }
             for number, actor in enumerate(ACTORS.values())
-        ]
+        ],
     }
 
 
@@ -173,7 +175,7 @@ def _make_validators(chain: ChainSpec) -> validators_pb2.GenesisState:
 
 
 def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
-    """ETH and USDC from at least two sources; a published price moves 1 % a block at most."""
+    """ETH and USDC from at least two sources; a published ETH price moves 0.5 % a block at most."""
     params = oracle_params.build_default_params()
     params.market_time_scale = options.market_time_scale
     params.source_age_s_max = 10
@@ -183,7 +185,7 @@ def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
             oracle_pb2.AssetParams(
                 asset="ETH",
                 sources_min=2,
-                step_ppm_max=10_000,
+                step_ppm_max=5_000,
                 outlier_ppm=100_000,
                 confidence_ppm_min=850_000,
                 volatility_initial_wad=str(_WAD * 8 // 10),
@@ -272,8 +274,9 @@ def make_collateral() -> collateral_pb2.GenesisState:
 
 
 def make_liquidation() -> liquidation_pb2.GenesisState:
-    """Auctions that fall 3 % a second, so that one ends within seconds of block time."""
+    """A twentieth of a position a block; auctions fall 3 % a second and end within seconds."""
     params = liquidation_types.build_default_params()
+    params.reduce_share_ppm = 50_000
     params.auction_step_ms = 1_000
     params.auction_cut_ppm = 970_000
     params.auction_tail_ms = 120_000

@@ -59,7 +59,7 @@ def get_path_name(hub_id: str, spoke_id: str) -> str:
 
 
 def read_paths(home: Path) -> dict[str, PathSection]:
-    """The relayer's paths by the id of their collateral chain, with the ids linking has filled in."""
+    """The relayer's paths by the id of their collateral chain, ids filled in once linked."""
     return {path.b_chain: path for path in load_config(home / "config.toml").paths}
 
 
