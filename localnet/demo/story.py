@@ -226,7 +226,7 @@ class Story:
         self.narrator.say(f"the maker asks {ask_wad / WAD:.2f}")
         size = self.settings.position_eth * QUANTUMS
         first = size // _LIMIT_SHARE
-        await self._try_oversized(size * _OVERSIZED, ask_wad)
+        await self._try_oversized(size * _OVERSIZED, ask_wad * 95 // 100)
         await self._buy(first, ask_wad * 101 // 100)
         await self._buy(size - first, None)
         stop = self._make_order(
