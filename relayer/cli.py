@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,13 @@ from chain.client.errors import InvalidKey
 from chain.client.wallet import Keyring, KeyringBackend, Wallet, generate_mnemonic
 from chain.errors import ChainError
 from relayer.clients import fetch_client
-from relayer.config import Config, ConfigError, load_config, write_sample
+from relayer.config import Config, ConfigError, PathSection, load_config, write_sample
 from relayer.handshake import HandshakeStuck
 from relayer.journal import Journal
-from relayer.packets import Direction, PathWorker
-from relayer.plan import RelayLimits, compute_owed
+from relayer.packets import Direction
+from relayer.plan import DirectionSnapshot, Owed, RelayLimits, compute_owed
 from relayer.supervisor import Relayer
+from relayer.worker import PathWorker
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(query_app, name="query")
 
 EXIT_REFUSED = 1
+CLEAR_ROUNDS_MAX = 100
+CLEAR_PAUSE_S = 0.5
 
 
 class Settings:
@@ -181,6 +185,34 @@ def keys_list() -> None:
     show([{"name": key.name, "address": str(key.address)} for key in open_keyring().list()])
 
 
+@keys_app.command("balance")
+def keys_balance() -> None:
+    """Show what the key of each chain can still pay; exit 1 when one is empty or unknown."""
+    relayer = open_relayer(load())
+
+    async def ask() -> list[dict[str, Any]]:
+        rows = []
+        for chain_id, endpoint in relayer.endpoints.items():
+            row: dict[str, Any] = {
+                "chain": chain_id,
+                "address": relayer.submitters[chain_id].address,
+                "denom": endpoint.section.fee_denom,
+                "balance": None,
+            }
+            try:
+                row["balance"] = str(await relayer.query_balance(chain_id))
+            except (ChainError, TimeoutError) as error:
+                row["error"] = str(error)
+            rows.append(row)
+        await relayer.aclose()
+        return rows
+
+    rows = run(ask())
+    show(rows)
+    if any(row["balance"] in (None, "0") for row in rows):
+        raise typer.Exit(EXIT_REFUSED)
+
+
 @keys_app.command("delete")
 def keys_delete(name: Annotated[str, typer.Option(help="Name of the key.")]) -> None:
     """Remove a key for good."""
@@ -311,72 +343,184 @@ def start() -> None:
     run(relay())
 
 
-async def with_directions(relayer: Relayer, name: str, journal: Journal) -> list[Direction]:
-    """Both directions of a path, their outstanding packets read from commitments."""
-    worker: PathWorker = relayer.build_workers(journal, (name,))[0]
-    for direction in worker.directions:
-        await direction.clear()
-    return list(worker.directions)
+async def snapshot_all(direction: Direction) -> DirectionSnapshot | None:
+    """What both chains say of every packet a direction owes; None when it owes none."""
+    await direction.clear()
+    sequences = sorted(direction.outstanding)
+    if not sequences:
+        return None
+    tips = await asyncio.gather(
+        direction.source.endpoint.latest(), direction.destination.endpoint.latest()
+    )
+    snapshot = await direction.take_snapshot(*tips, sequences)
+    unknown = [s for s in sequences if s not in snapshot.packets]
+    unacknowledged = [
+        s for s in sequences if s not in snapshot.unreceived and s not in snapshot.acknowledgements
+    ]
+    await direction.lookup.find(unknown, unacknowledged)
+    return await direction.take_snapshot(*tips, sequences)
 
 
-async def explain_all(relayer: Relayer, name: str, journal: Journal) -> list[dict[str, Any]]:
-    """One row for each packet without a final answer: what it is owed and why."""
+def explain_row(direction: Direction, snapshot: DirectionSnapshot, sequence: int) -> dict[str, Any]:
+    """One line on a packet: what it is owed and why."""
+    owed, reason = compute_owed(snapshot, sequence, RelayLimits(direction.path.data_bytes_max))
+    row: dict[str, Any] = {
+        "path": direction.path.name,
+        "from": direction.source.chain_id,
+        "to": direction.destination.chain_id,
+        "channel": direction.source.channel,
+        "sequence": sequence,
+        "owed": owed.value,
+        "reason": reason,
+    }
+    payer = direction.destination if owed is Owed.RECEIVE else direction.source
+    if owed is not Owed.NOTHING:
+        row["reason"] += f"; goes to {payer.chain_id}, paid by {payer.submitter.address}"
+    return row
+
+
+async def list_pending(relayer: Relayer, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row for each packet without a final answer."""
     rows = []
-    for direction in await with_directions(relayer, name, journal):
-        tips = await asyncio.gather(
-            direction.source.endpoint.latest(), direction.destination.endpoint.latest()
-        )
-        snapshot = await direction.take_snapshot(*tips)
-        if snapshot is None:
-            continue
-        limits = RelayLimits(direction.path.data_bytes_max)
-        for sequence in sorted(snapshot.commitments):
-            owed, reason = compute_owed(snapshot, sequence, limits)
-            rows.append(
-                {
-                    "path": name,
-                    "from": direction.source.chain_id,
-                    "to": direction.destination.chain_id,
-                    "channel": direction.source.channel,
-                    "sequence": sequence,
-                    "owed": owed.value,
-                    "reason": reason,
-                }
-            )
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Journal(Path(folder) / "journal")
+        for worker in relayer.build_workers(journal, names):
+            for direction in worker.directions:
+                snapshot = await snapshot_all(direction)
+                if snapshot is not None:
+                    owed = sorted(snapshot.commitments)
+                    rows += [explain_row(direction, snapshot, sequence) for sequence in owed]
+        journal.close()
     await relayer.aclose()
     return rows
 
 
 @query_app.command("pending")
-def query_pending(path: Annotated[str, typer.Option(help="Name of the path.")]) -> None:
+def query_pending(
+    path: Annotated[list[str], typer.Option(help="Name of a path; all when left out.")] = [],  # noqa: B006  (typer reads it)
+) -> None:
     """List the packets without a final answer, what each is owed and why."""
-    relayer = open_relayer(load())
-    journal = Journal(SETTINGS.home / "journal-query")
-    show(run(explain_all(relayer, path, journal)))
+    config = load()
+    for name in path:
+        require_path(config, name)
+    show(run(list_pending(open_relayer(config), tuple(path))))
+
+
+@query_app.command("clients")
+def query_clients() -> None:
+    """List the clients of all linked paths: height, age, seconds until each expires, status."""
+    config = load()
+    relayer = open_relayer(config)
+
+    async def ask() -> list[dict[str, Any]]:
+        rows = []
+        for path in config.paths:
+            for chain_id, client_id, trusted in (
+                (path.a_chain, path.a_client, path.b_chain),
+                (path.b_chain, path.b_client, path.a_chain),
+            ):
+                if client_id:
+                    rows.append(await describe_client(relayer, chain_id, client_id, trusted))
+        await relayer.aclose()
+        return rows
+
+    show(run(ask()))
+
+
+async def describe_client(
+    relayer: Relayer, chain_id: str, client_id: str, trusted: str
+) -> dict[str, Any]:
+    """One row of a client as its host chain stores it."""
+    endpoint = relayer.endpoints[chain_id]
+    view = await fetch_client(endpoint, client_id)
+    now_ns = (await endpoint.latest()).time_ns
+    age_s = max(0, now_ns - view.consensus_time_ns) // 1_000_000_000
+    expires_in_s = view.trusting_period_ns // 1_000_000_000 - age_s
+    status = "frozen" if view.is_frozen else "expired" if expires_in_s <= 0 else "active"
+    return {
+        "chain": chain_id,
+        "client": client_id,
+        "trusted_chain": trusted,
+        "height": view.latest_height.revision_height,
+        "age_s": age_s,
+        "expires_in_s": expires_in_s,
+        "status": status,
+    }
+
+
+@app.command("explain")
+def explain(
+    path: Annotated[str, typer.Option(help="Name of the path.")],
+    chain: Annotated[str, typer.Option(help="Chain that sent the packet.")],
+    sequence: Annotated[int, typer.Option(min=1, help="Sequence of the packet.")],
+) -> None:
+    """Say in one line why a packet is not relayed (yet), or that it is settled."""
+    config = load()
+    section = require_path(config, path)
+    if chain not in (section.a_chain, section.b_chain):
+        raise fail(ConfigError(f"path {path!r} joins {section.a_chain} and {section.b_chain}"))
+    relayer = open_relayer(config)
+    rows = run(list_pending(relayer, (path,)))
+    for row in rows:
+        if (row["from"], row["sequence"]) == (chain, sequence):
+            show(row)
+            return
+    is_a = chain == section.a_chain
+    show(
+        {
+            "path": path,
+            "from": chain,
+            "to": section.b_chain if is_a else section.a_chain,
+            "channel": section.a_channel if is_a else section.b_channel,
+            "sequence": sequence,
+            "owed": Owed.NOTHING.value,
+            "reason": "the source holds no commitment: it is settled, or was never sent",
+        }
+    )
+
+
+def require_path(config: Config, name: str) -> PathSection:
+    """The section of a path, or an error line."""
+    try:
+        return config.get_path(name)
+    except ConfigError as error:
+        raise fail(error) from error
 
 
 @app.command("clear")
 def clear(path: Annotated[str, typer.Option(help="Name of the path.")]) -> None:
     """Relay everything a path owes now, then stop. Use it while no relayer runs on this home."""
-    relayer = open_relayer(load())
+    config = load()
+    require_path(config, path)
+    relayer = open_relayer(config)
     journal = open_journal()
 
     async def do() -> dict[str, Any]:
-        rounds = 0
         worker = relayer.build_workers(journal, (path,))[0]
-        while True:
-            for direction in worker.directions:
-                direction.needs_clearing = True
-            await worker.relay_once()
-            for direction in worker.directions:
-                await direction.drain()
-            if not any(direction.outstanding for direction in worker.directions) or rounds > 100:
-                break
-            rounds += 1
+        rounds = await clear_worker(worker)
+        left = sum(len(direction.outstanding) for direction in worker.directions)
         await relayer.aclose()
-        return {"path": path, "rounds": rounds}
+        return {"path": path, "rounds": rounds, "left": left}
 
-    show(run(do()))
+    outcome = run(do())
+    show(outcome)
+    if outcome["left"]:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+async def clear_worker(worker: PathWorker) -> int:
+    """Rounds until nothing is owed, or CLEAR_ROUNDS_MAX of them; how many it took."""
+    for rounds in range(1, CLEAR_ROUNDS_MAX + 1):
+        for direction in worker.directions:
+            await direction.clear()
+        await worker.relay_once()
+        for direction in worker.directions:
+            await direction.drain()
+            await direction.lookup.wait()
+        if not any(direction.outstanding for direction in worker.directions):
+            return rounds
+        await asyncio.sleep(CLEAR_PAUSE_S)
+    return CLEAR_ROUNDS_MAX
 
 
 def main() -> None:

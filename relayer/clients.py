@@ -59,10 +59,15 @@ class ClientView:
         period = self.state.trusting_period
         return period.seconds * NANOSECONDS + period.nanos
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether misbehaviour was proven to it."""
+        frozen = self.state.frozen_height
+        return bool(frozen.revision_height or frozen.revision_number)
+
     def validate_usable(self, now_ns: int) -> None:
         """Raises ClientUnusable when the client is frozen or expired."""
-        frozen = self.state.frozen_height
-        if frozen.revision_height or frozen.revision_number:
+        if self.is_frozen:
             raise ClientUnusable(
                 f"{self.client_id} of {self.state.chain_id} is frozen for misbehaviour; the host "
                 f"chain's council must substitute it"

@@ -57,11 +57,27 @@ class Endpoint:
         ]
         self._current = 0
         self._best_height = 0
+        self._last_tip = Tip(self.revision, 0, 0)
+        self.block_interval_s = 1.0
+        self._nodes: tuple[Endpoint, ...] = ()
 
     async def aclose(self) -> None:
         """Close all connections."""
         for client in self._clients:
             await client.aclose()
+        for node in self._nodes:
+            await node.aclose()
+
+    def split(self) -> "tuple[Endpoint, ...]":
+        """An endpoint for each node alone, to ask them all; with one node, this endpoint."""
+        if len(self._clients) == 1:
+            return (self,)
+        if not self._nodes:
+            self._nodes = tuple(
+                Endpoint(self.section.model_copy(update={"rpc_addrs": (address,)}), self.telemetry)
+                for address in self.section.rpc_addrs
+            )
+        return self._nodes
 
     @property
     def client(self) -> CometClient:
@@ -113,7 +129,19 @@ class Endpoint:
                 break
             self._leave(self.client, f"height {status.latest_height} < {self._best_height}")
         self.telemetry.chain_latest_height.labels(self.chain_id).set(status.latest_height)
-        return Tip(self.revision, status.latest_height, status.latest_time_ns)
+        tip = Tip(self.revision, status.latest_height, status.latest_time_ns)
+        self._measure(tip)
+        return tip
+
+    def _measure(self, tip: Tip) -> None:
+        """Keep a moving average of the seconds between blocks."""
+        previous = self._last_tip
+        if tip.height <= previous.height:
+            return
+        self._last_tip = tip
+        if previous.height:
+            interval_s = (tip.time_ns - previous.time_ns) / 1e9 / (tip.height - previous.height)
+            self.block_interval_s += (min(max(interval_s, 0.05), 60.0) - self.block_interval_s) / 8
 
     async def wait_for_height(self, height: int) -> None:
         """Return once the block at the height is committed."""

@@ -7,6 +7,7 @@ from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.ibc.core.client.v1 import client_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.client.comet import BlockResults
+from chain.ibc.height import Height
 
 _UINT64_LIMIT = 1 << 64
 
@@ -95,3 +96,19 @@ def find_attribute(events: Iterable[abci.Event], event_type: str, key: str) -> s
             if value:
                 return value
     return None
+
+
+def parse_client_updates(results: BlockResults) -> list[tuple[str, Height]]:
+    """Clients that a block's transactions updated, each with the consensus height it got."""
+    found = []
+    for result in results.tx_results:
+        for event in result.events if result.code == 0 else ():
+            if event.type not in ("update_client", "create_client"):
+                continue
+            attributes = parse_attributes(event)
+            for text in attributes.get("consensus_height", "").split(","):
+                try:
+                    found.append((attributes.get("client_id", ""), Height.parse(text)))
+                except ValueError:
+                    continue
+    return found

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 from google.protobuf.message import Message
@@ -20,28 +19,14 @@ from relayer.events import find_attribute
 from relayer.handshake import Ends, Step, compute_next_step
 from relayer.headers import fetch_signed_header
 from relayer.messages import Prover, create_client
+from relayer.orphans import find_channel, find_connection, find_unused_client
+from relayer.plan import Tip
+from relayer.side import Side
 from relayer.submit import Confirmed, Submitter
 
 Report = Callable[[str], None]
 
 log = structlog.get_logger("relayer.link")
-
-
-@dataclass(slots=True)
-class Side:
-    """One end of a path: its chain, the key that pays there, and the ids on that chain."""
-
-    endpoint: Endpoint
-    submitter: Submitter
-    port: str
-    client: str = ""
-    connection: str = ""
-    channel: str = ""
-
-    @property
-    def chain_id(self) -> str:
-        """The chain of this end."""
-        return self.endpoint.chain_id
 
 
 def sides_of(
@@ -67,12 +52,14 @@ def sides_of(
     return a, b
 
 
-async def prepare_proofs(destination: Side, source: Side) -> tuple[Prover, list[Message]]:
+async def prepare_proofs(
+    destination: Side, source: Side, tip: Tip | None = None
+) -> tuple[Prover, list[Message]]:
     """A prover of the source's newest provable state, and the updates that make it verifiable.
 
-    The state after block h is proven by header h+1, so h is one below the newest block.
+    The state after block h is proven by header h+1, so h is one below the newest block, `tip`.
     """
-    tip = await source.endpoint.latest()
+    tip = tip or await source.endpoint.latest()
     view = await fetch_client(destination.endpoint, destination.client)
     view.validate_usable(tip.time_ns)
     if view.latest_height.revision_height >= tip.height:
@@ -80,6 +67,29 @@ async def prepare_proofs(destination: Side, source: Side) -> tuple[Prover, list[
         return Prover(source.endpoint, view.latest_height.revision_height - 1), []
     updates = await build_updates(view, source.endpoint, tip.height, destination.submitter.address)
     return Prover(source.endpoint, tip.height - 1), list(updates)
+
+
+class Preparer:
+    """Provers of a source's newest state for one destination: one a block, shared by batches."""
+
+    def __init__(self, destination: Side, source: Side) -> None:
+        self.destination = destination
+        self.source = source
+        self._height = 0
+        self._task: asyncio.Task[tuple[Prover, list[Message]]] | None = None
+
+    async def prepare(self, tip: Tip) -> tuple[Prover, list[Message]]:
+        """As prepare_proofs, for a tip of the source."""
+        task = self._task
+        if task is None or self._height != tip.height or has_failed(task):
+            task = asyncio.create_task(prepare_proofs(self.destination, self.source, tip))
+            self._height, self._task = tip.height, task
+        return await asyncio.shield(task)
+
+
+def has_failed(task: "asyncio.Task[tuple[Prover, list[Message]]]") -> bool:
+    """Whether a task ended without a result."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 class Linker:
@@ -121,6 +131,11 @@ class Linker:
         message = create_client(
             reference.endpoint.section, signed.header, tip.revision, side.submitter.address
         )
+        side.client = await find_unused_client(side.endpoint, reference.endpoint, message)
+        if side.client:
+            self._record(self._ids())
+            self._report(f"{side.chain_id}: took up unused {side.client} of {reference.chain_id}")
+            return
         confirmed = await submit_one(side, [message])
         side.client = require_id(confirmed, "create_client", "client_id")
         self._record(self._ids())
@@ -148,6 +163,9 @@ class Linker:
         return connection_pb2.ConnectionEnd.FromString(found.value) if found.value else None
 
     async def _connection_ends(self) -> Ends:
+        for side, other in ((self.a, self.b), (self.b, self.a)):
+            if not side.connection:
+                side.connection = await find_connection(side, other)
         a, b = await asyncio.gather(self._connection_end(self.a), self._connection_end(self.b))
         if b is None and a is not None and a.counterparty.connection_id:
             self.b.connection = a.counterparty.connection_id
@@ -218,6 +236,11 @@ class Linker:
         return channel_pb2.Channel.FromString(found.value) if found.value else None
 
     async def _channel_ends(self) -> Ends:
+        is_ordered = self.path.ordering == "ordered"
+        order = channel_pb2.ORDER_ORDERED if is_ordered else channel_pb2.ORDER_UNORDERED
+        for side, other in ((self.a, self.b), (self.b, self.a)):
+            if not side.channel:
+                side.channel = await find_channel(side, other, self.path.version, order)
         a, b = await asyncio.gather(self._channel_end(self.a), self._channel_end(self.b))
         if b is None and a is not None and a.counterparty.channel_id:
             self.b.channel = a.counterparty.channel_id

@@ -1,13 +1,15 @@
-"""The packet worker: keeps both directions of one channel moving.
+"""One direction of a channel: packets that one side sends and the other receives, kept moving.
 
-It knows outstanding packets from events and reads them anew from commitments now and then, so that
-neither a missed event nor a restart can leave a packet behind. New packets go first; what is older
-waits in a lane of its own that takes a bounded share of every round.
+Outstanding packets are known from events and read anew from commitments now and then, so that
+neither a missed event nor a restart can leave one behind. Live packets go first; what is older
+waits in a lane of its own with a bounded share of what is in flight.
 """
 
 import asyncio
+import heapq
+import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -16,46 +18,64 @@ from google.protobuf.message import Message
 from chain._pb.cosmos.base.query.v1beta1 import pagination_pb2
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.ibc.core.channel.v1 import query_pb2 as channel_query
-from chain.client.comet import BlockResults, CometClient
-from chain.client.errors import NodeUnavailable, NotFound, QueryRefused, RpcError
+from chain.client.errors import NotFound, QueryRefused
 from chain.errors import ChainError
 from chain.ibc import host
-from relayer.clients import build_updates, fetch_client
+from relayer.clients import ClientUnusable, build_updates, fetch_client
 from relayer.config import PathSection
-from relayer.events import BlockPackets, parse_block_results, parse_events
 from relayer.journal import Journal
-from relayer.link import Side, prepare_proofs
+from relayer.link import Preparer
+from relayer.lookup import Lookup
 from relayer.messages import Prover
 from relayer.plan import (
     DirectionPlan,
     DirectionSnapshot,
     RelayLimits,
     Tip,
-    is_client_refresh_due,
     is_timed_out,
     plan_direction,
 )
+from relayer.side import Side
+from relayer.submit import BudgetSpent, FundsMissing, SubmissionFailed
 
-LIVE_WINDOW: Final = 200
-"""So many of the newest outstanding packets are live; older ones are backlog."""
-BATCHES_PER_ROUND: Final = 8
-"""Transactions of one kind that a round may start in one direction."""
+LIVE_S: Final = 30
+"""A packet is live for so long after its last event; then it is backlog."""
+LIVE_IN_FLIGHT_MAX: Final = 600
+BACKLOG_IN_FLIGHT_MAX: Final = 150
+"""Backlog packets under way at once in one direction: what is live must find room in blocks."""
+BACKLOG_PAUSE_S: Final = 5
+"""A backlog packet that is owed nothing is looked at again after so long."""
 RETRY_PAUSE_S: Final = 1
-"""Pause before packets of a failed batch are looked at again."""
-BACKLOG_SHARE: Final = 60
-"""Backlog packets looked at in one round."""
+"""Pause before packets of a batch that no node took are looked at again."""
+POSTPONED_S_MAX: Final = 300
+"""Longest pause between two tries of a packet whose message fails."""
+CLEAR_PAUSE_S: Final = 5
+"""Commitments are not read more often than this."""
+UNUSABLE_PAUSE_S: Final = 10
+PATIENCE_BLOCKS: Final = (3, 6)
+"""Blocks to leave a packet to another relayer, drawn at random after losing a race to it."""
+PATIENCE_S_MAX: Final = 300
+"""After so long the race is run again: the other relayer may be gone."""
 PAGE_ROWS: Final = 500
-LOOKUPS_PER_ROUND: Final = 20
-"""Searches of a node's index in one round, for packets the journal has never seen."""
+LOOKUPS_MAX: Final = 50
+"""Sequences of one search of a node's index."""
 
 log = structlog.get_logger("relayer.packets")
 
 
 class Direction:
-    """Packets that one side sends and the other receives."""
+    """Packets that one side sends and the other receives.
+
+    `on_change` is called when there may be something new to relay.
+    """
 
     def __init__(
-        self, path: PathSection, source: Side, destination: Side, journal: Journal
+        self,
+        path: PathSection,
+        source: Side,
+        destination: Side,
+        journal: Journal,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
         self.source = source
@@ -64,25 +84,95 @@ class Direction:
         self.outstanding: set[int] = set()
         self.in_flight: set[int] = set()
         self.needs_clearing = True
+        self.lookup = Lookup(source, destination, journal, on_change)
+        self.to_destination = Preparer(destination, source)
+        self.to_source = Preparer(source, destination)
+        self._on_change = on_change
         self._batches: set[asyncio.Task[None]] = set()
+        self._clearing: asyncio.Task[None] | None = None
+        self._cleared_s = 0.0
+        self._settled: set[int] = set()
+        self._backlog_in_flight: set[int] = set()
+        self._noted_s: dict[int, float] = {}
+        self._retry_s: dict[int, float] = {}
+        self._failures: dict[int, int] = {}
         self._filtered: set[int] = set()
+        self._paused_until_s = 0.0
+        self._patience_s = 0.0
+        self._patience_until_s = 0.0
+        self._owed_since_s: dict[tuple[str, int], float] = {}
         self._labels = (source.chain_id, destination.chain_id, source.channel, source.port)
         self._telemetry = source.endpoint.telemetry
 
+    # What is outstanding.
+
+    def is_sent_here(self, packet: channel_pb2.Packet) -> bool:
+        """Whether this direction carries the packet."""
+        return (packet.source_port, packet.source_channel) == (
+            self.source.port,
+            self.source.channel,
+        )
+
+    def is_received_here(self, packet: channel_pb2.Packet) -> bool:
+        """Whether this direction's destination end receives the packet."""
+        return (packet.destination_port, packet.destination_channel) == (
+            self.destination.port,
+            self.destination.channel,
+        )
+
     def note_sent(self, packet: channel_pb2.Packet) -> None:
         """An event says that this direction has a new packet."""
-        if (packet.source_port, packet.source_channel) == (self.source.port, self.source.channel):
-            self.outstanding.add(packet.sequence)
-            self._telemetry.send_packet_events.labels(*self._labels).inc()
+        self.outstanding.add(packet.sequence)
+        self._noted_s[packet.sequence] = time.monotonic()
+        self._telemetry.send_packet_events.labels(*self._labels).inc()
 
     def note_acknowledged(self, packet: channel_pb2.Packet) -> None:
         """An event says that the destination wrote an acknowledgement."""
-        end = (packet.destination_port, packet.destination_channel)
-        if end == (self.destination.port, self.destination.channel):
-            self._telemetry.acknowledgement_events.labels(*self._labels).inc()
+        if packet.sequence in self.outstanding:
+            self._noted_s[packet.sequence] = time.monotonic()
+            self._retry_s.pop(packet.sequence, None)
+        self._telemetry.acknowledgement_events.labels(*self._labels).inc()
+
+    def start_clearing(self) -> None:
+        """Clear beside the rounds if it is due, so that live packets do not wait for it."""
+        if not self.needs_clearing or time.monotonic() < self._cleared_s + CLEAR_PAUSE_S:
+            return
+        if self._clearing is None or self._clearing.done():
+            self._clearing = asyncio.create_task(self._clear_quietly())
+
+    async def _clear_quietly(self) -> None:
+        try:
+            await self.clear()
+        except (ChainError, TimeoutError) as error:
+            log.warning("clearing_failed", path=self.path.name, why=str(error))
 
     async def clear(self) -> None:
         """Read the outstanding sequences from the source's commitments: the source of truth."""
+        self._cleared_s = time.monotonic()
+        self._settled.clear()
+        known = set(self.outstanding)
+        found = await self._query_commitments()
+        self.needs_clearing = False
+        # What an event brought just now may be younger than the commitments of a lagging node.
+        young_s = time.monotonic() - LIVE_S
+        gone = {s for s in known - found if self._noted_s.get(s, 0.0) < young_s}
+        fresh = found - self.outstanding - self._settled
+        self.outstanding |= fresh
+        self.settle(gone)
+        if fresh:
+            self._telemetry.cleared_packets.labels(*self._labels).inc(len(fresh))
+            log.info("cleared", path=self.path.name, of=self.source.chain_id, packets=len(fresh))
+            self._on_change()
+        self.journal.forget_settled(
+            self.source.chain_id,
+            self.destination.chain_id,
+            self.source.port,
+            self.source.channel,
+            self.outstanding,
+        )
+        self._telemetry.backlog_latest_update_timestamp.labels(*self._labels).set(time.time())
+
+    async def _query_commitments(self) -> set[int]:
         found: set[int] = set()
         key = b""
         while True:
@@ -98,62 +188,67 @@ class Direction:
             found.update(row.sequence for row in answer.commitments)
             key = answer.pagination.next_key
             if not key:
-                break
-        fresh = found - self.outstanding
-        if fresh:
-            self._telemetry.cleared_packets.labels(*self._labels).inc(len(fresh))
-        for sequence in self.outstanding - found:
-            self._forget(sequence)
-        self.outstanding = found
-        self.needs_clearing = False
-        self._telemetry.backlog_latest_update_timestamp.labels(*self._labels).set(time.time())
+                return found
 
-    def settle(self, sequences: Sequence[int]) -> None:
+    def settle(self, sequences: Iterable[int]) -> None:
         """Packets whose final transaction is in a block."""
         for sequence in sequences:
+            self._settled.add(sequence)
             self.outstanding.discard(sequence)
-            self._forget(sequence)
+            for memory in (self._noted_s, self._retry_s, self._failures):
+                memory.pop(sequence, None)
+            for kind in ("receive", "finish"):
+                self._owed_since_s.pop((kind, sequence), None)
+            sent = self.journal.get_packet(
+                self.source.chain_id, self.source.port, self.source.channel, sequence
+            )
+            if sent is not None:
+                self.journal.forget(self.source.chain_id, self.destination.chain_id, sent[1])
 
-    def _forget(self, sequence: int) -> None:
-        sent = self.journal.get_packet(
-            self.source.chain_id, self.source.port, self.source.channel, sequence
-        )
-        if sent is not None:
-            self.journal.forget(self.source.chain_id, self.destination.chain_id, sent[1])
-
-    def _lanes(self) -> list[int]:
-        """Sequences to look at now: all live ones, and a bounded share of the backlog."""
-        waiting = sorted(self.outstanding - self.in_flight)
+    def _lanes(self) -> tuple[list[int], list[int]]:
+        """Sequences to look at now, the oldest first: live ones, and a share of the backlog."""
+        now_s = time.monotonic()
+        ready = [
+            sequence
+            for sequence in self.outstanding - self.in_flight
+            if self._retry_s.get(sequence, 0.0) <= now_s
+        ]
         if self.path.ordering == "ordered":
-            return waiting[:LIVE_WINDOW]
-        return sorted({*waiting[-LIVE_WINDOW:], *waiting[:BACKLOG_SHARE]})
+            # One batch at a time: the next one proves what this one leaves.
+            return ([] if self.in_flight else heapq.nsmallest(LIVE_IN_FLIGHT_MAX, ready)), []
+        young_s = now_s - LIVE_S
+        live = [s for s in ready if self._noted_s.get(s, 0.0) >= young_s]
+        backlog = [s for s in ready if self._noted_s.get(s, 0.0) < young_s]
+        live_room = LIVE_IN_FLIGHT_MAX - len(self.in_flight) + len(self._backlog_in_flight)
+        backlog_room = BACKLOG_IN_FLIGHT_MAX - len(self._backlog_in_flight)
+        return (
+            heapq.nsmallest(max(0, live_room), live),
+            heapq.nsmallest(max(0, backlog_room), backlog),
+        )
+
+    # What is owed.
 
     async def take_snapshot(
-        self, source_tip: Tip, destination_tip: Tip
-    ) -> DirectionSnapshot | None:
-        """What both chains say of the packets to look at; None when none is outstanding."""
-        sequences = self._lanes()
-        labels = self._labels
-        self._telemetry.backlog_size.labels(*labels).set(len(self.outstanding))
-        self._telemetry.backlog_oldest_sequence.labels(*labels).set(
-            min(self.outstanding, default=0)
-        )
-        if not sequences:
-            return None
-        unreceived = await self.destination.endpoint.query(
-            "/ibc.core.channel.v1.Query/UnreceivedPackets",
-            channel_query.QueryUnreceivedPacketsRequest(
-                port_id=self.destination.port,
-                channel_id=self.destination.channel,
-                packet_commitment_sequences=sequences,
+        self, source_tip: Tip, destination_tip: Tip, sequences: Sequence[int]
+    ) -> DirectionSnapshot:
+        """What both chains say of the packets of these sequences."""
+        unreceived, end, next_sequence = await asyncio.gather(
+            self.destination.endpoint.query(
+                "/ibc.core.channel.v1.Query/UnreceivedPackets",
+                channel_query.QueryUnreceivedPacketsRequest(
+                    port_id=self.destination.port,
+                    channel_id=self.destination.channel,
+                    packet_commitment_sequences=sequences,
+                ),
+                channel_query.QueryUnreceivedPacketsResponse,
             ),
-            channel_query.QueryUnreceivedPacketsResponse,
+            self._destination_end(),
+            self._next_sequence_receive(),
         )
         not_received = frozenset(unreceived.sequences)
-        packets, acknowledgements = await self._contents(
+        packets, acknowledgements = self._contents(
             sequences, not_received, source_tip.height - 1, destination_tip.height - 1
         )
-        end = await self._destination_end()
         return DirectionSnapshot(
             source=source_tip,
             destination=destination_tip,
@@ -163,7 +258,7 @@ class Direction:
             acknowledgements=acknowledgements,
             in_flight=frozenset(self.in_flight),
             is_ordered=self.path.ordering == "ordered",
-            next_sequence_receive=await self._next_sequence_receive(),
+            next_sequence_receive=next_sequence,
             is_destination_closed=end is not None and end.state == channel_pb2.STATE_CLOSED,
         )
 
@@ -179,73 +274,117 @@ class Direction:
         found = await self.destination.endpoint.query_state(path, 0, prove=False)
         return int.from_bytes(found.value or b"", "big") or 1
 
-    async def _contents(
+    def _contents(
         self,
         sequences: Sequence[int],
         not_received: frozenset[int],
         source_height: int,
         destination_height: int,
     ) -> tuple[dict[int, channel_pb2.Packet], dict[int, bytes]]:
-        """Packets and acknowledgements from the journal, else from the nodes' indexes.
+        """Packets and acknowledgements from the journal; a search is started for the others.
 
         What a block above the given heights wrote is left out: no header proves it yet.
         """
         packets: dict[int, channel_pb2.Packet] = {}
         acknowledgements: dict[int, bytes] = {}
-        lookups = LOOKUPS_PER_ROUND
+        missing: tuple[list[int], list[int]] = [], []
         source, destination = self.source, self.destination
         for sequence in sequences:
             sent = self.journal.get_packet(source.chain_id, source.port, source.channel, sequence)
-            if sent is None and lookups:
-                lookups -= 1
-                sent = await search_packet(source, sequence)
-            if sent is None or sent[0] > source_height:
-                continue
-            packets[sequence] = sent[1]
+            if sent is None:
+                missing[0].append(sequence)
+            elif sent[0] <= source_height:
+                packets[sequence] = sent[1]
             if sequence in not_received:
                 continue
             written = self.journal.get_acknowledgement(
                 destination.chain_id, destination.port, destination.channel, sequence
             )
-            if written is None and lookups:
-                lookups -= 1
-                written = await search_acknowledgement(destination, sequence)
-            if written is not None and written[0] <= destination_height:
+            if written is None:
+                missing[1].append(sequence)
+            elif written[0] <= destination_height:
                 acknowledgements[sequence] = written[1]
+        self.lookup.want(missing[0][:LOOKUPS_MAX], missing[1][:LOOKUPS_MAX])
         return packets, acknowledgements
 
-    async def relay(self, source_tip: Tip, destination_tip: Tip) -> bool:
-        """Start what this direction owes, in batches of their own; True when something is owed.
+    async def relay(self, source_tip: Tip, destination_tip: Tip) -> None:
+        """Start what this direction owes, in batches of their own.
 
         Batches run beside later rounds, so that a packet never waits for another's block; what they
         carry is in flight until they end.
         """
-        snapshot = await self.take_snapshot(source_tip, destination_tip)
-        if snapshot is None:
-            return False
-        batch = self.destination.endpoint.section.max_msg_num - 1
-        plan = plan_direction(
-            snapshot, RelayLimits(self.path.data_bytes_max), batch * BATCHES_PER_ROUND
+        labels = self._labels
+        self._telemetry.backlog_size.labels(*labels).set(len(self.outstanding))
+        self._telemetry.backlog_oldest_sequence.labels(*labels).set(
+            min(self.outstanding, default=0)
         )
-        self._report_skipped(plan, snapshot)
-        for start in range(0, len(plan.receive), batch):
-            packets = plan.receive[start : start + batch]
-            self._start(packets, self._relay_receive(packets))
-        for start in range(0, len(plan.acknowledge), batch):
-            acknowledged = plan.acknowledge[start : start + batch]
-            self._start([packet for packet, _ in acknowledged], self._relay_acks(acknowledged))
-        expired = (*plan.timeout, *plan.timeout_on_close)[:batch]
-        if expired:
-            closed = frozenset(packet.sequence for packet in plan.timeout_on_close)
-            self._start(expired, self._relay_timeouts(expired, closed))
-        return not plan.is_empty
+        if time.monotonic() < self._paused_until_s:
+            return
+        live, backlog = self._lanes()
+        if not live and not backlog:
+            return
+        snapshot = await self.take_snapshot(source_tip, destination_tip, live + backlog)
+        limits = RelayLimits(self.path.data_bytes_max)
+        plan = plan_direction(snapshot, limits, len(live) + len(backlog))
+        self._report_skipped(plan, snapshot, frozenset(backlog))
+        for lane, is_urgent in ((frozenset(live), True), (frozenset(backlog), False)):
+            if not self.destination.submitter.is_paused:
+                self._start_receives(plan, lane, source_tip, is_urgent=is_urgent)
+            if not self.source.submitter.is_paused:
+                self._start_finals(plan, lane, destination_tip, is_urgent=is_urgent)
+
+    def _start_receives(
+        self, plan: DirectionPlan, lane: frozenset[int], tip: Tip, *, is_urgent: bool
+    ) -> None:
+        """Start the batches of one lane that go to the destination."""
+        size = self.destination.endpoint.section.max_msg_num - 1
+        received = [p for p in plan.receive if p.sequence in lane and self._is_turn(p)]
+        for batch in _split(received, size):
+            self._start(
+                batch, self._relay_receive(batch, tip, is_urgent=is_urgent), is_urgent=is_urgent
+            )
+
+    def _start_finals(
+        self, plan: DirectionPlan, lane: frozenset[int], tip: Tip, *, is_urgent: bool
+    ) -> None:
+        """Start the batches of one lane that go back to the source."""
+        size = self.source.endpoint.section.max_msg_num - 1
+        acknowledged = [
+            (p, ack)
+            for p, ack in plan.acknowledge
+            if p.sequence in lane and self._is_turn(p, "finish")
+        ]
+        for start in range(0, len(acknowledged), size):
+            part = acknowledged[start : start + size]
+            work = self._relay_acks(part, tip, is_urgent=is_urgent)
+            self._start([packet for packet, _ in part], work, is_urgent=is_urgent)
+        closed = frozenset(packet.sequence for packet in plan.timeout_on_close)
+        expired = [
+            p
+            for p in (*plan.timeout, *plan.timeout_on_close)
+            if p.sequence in lane and self._is_turn(p, "finish")
+        ]
+        for batch in _split(expired, size):
+            work = self._relay_timeouts(batch, closed, tip, is_urgent=is_urgent)
+            self._start(batch, work, is_urgent=is_urgent)
+
+    def _is_turn(self, packet: channel_pb2.Packet, kind: str = "receive") -> bool:
+        """Whether to relay a packet now; after a lost race it is left to others for some blocks."""
+        now_s = time.monotonic()
+        if now_s > self._patience_until_s:
+            self._patience_s = 0.0
+        since_s = self._owed_since_s.setdefault((kind, packet.sequence), now_s)
+        return now_s >= since_s + self._patience_s
 
     async def drain(self) -> None:
         """Wait for the batches that are under way."""
         await asyncio.gather(*self._batches, return_exceptions=True)
 
-    def _report_skipped(self, plan: DirectionPlan, snapshot: DirectionSnapshot) -> None:
+    def _report_skipped(
+        self, plan: DirectionPlan, snapshot: DirectionSnapshot, backlog: frozenset[int]
+    ) -> None:
         """Log and count, once each, the packets that a limit keeps back; others only wait."""
+        again_s = time.monotonic() + BACKLOG_PAUSE_S
         for sequence, reason in plan.skipped:
             packet = snapshot.packets.get(sequence)
             is_large = packet is not None and len(packet.data) > self.path.data_bytes_max
@@ -255,12 +394,23 @@ class Direction:
                 self._telemetry.filtered_packets.labels(*self._labels).inc()
             elif not is_large:
                 log.debug("waiting", path=self.path.name, sequence=sequence, why=reason)
+            if is_large or sequence in backlog:
+                # Others of the backlog take its place until then.
+                self._retry_s[sequence] = again_s
+
+    # Batches.
 
     def _start(
-        self, packets: Sequence[channel_pb2.Packet], batch: Coroutine[None, None, None]
+        self,
+        packets: Sequence[channel_pb2.Packet],
+        batch: Coroutine[None, None, None],
+        *,
+        is_urgent: bool,
     ) -> None:
         sequences = {packet.sequence for packet in packets}
         self.in_flight |= sequences
+        if not is_urgent:
+            self._backlog_in_flight |= sequences
         task = asyncio.create_task(self._run_batch(sequences, batch))
         self._batches.add(task)
         task.add_done_callback(self._batches.discard)
@@ -268,40 +418,75 @@ class Direction:
     async def _run_batch(self, sequences: set[int], batch: Coroutine[None, None, None]) -> None:
         try:
             await batch
+        except (FundsMissing, BudgetSpent) as failure:
+            log.debug("not_paid", path=self.path.name, why=str(failure))
+        except ClientUnusable as failure:
+            self._paused_until_s = time.monotonic() + UNUSABLE_PAUSE_S
+            log.critical("client_unusable", path=self.path.name, why=str(failure))
+        except SubmissionFailed as failure:
+            self._postpone(sequences, str(failure))
         except (ChainError, TimeoutError) as failure:
             self.needs_clearing = True
             log.warning("relay_failed", path=self.path.name, why=str(failure))
             # What failed now would fail again at once: let the chains move on first.
             await asyncio.sleep(RETRY_PAUSE_S)
+        except Exception:
+            self._telemetry.task_failures.labels(f"path {self.path.name}").inc()
+            log.exception("batch_failed", path=self.path.name)
+            self._postpone(sequences, "unexpected exception")
         finally:
             self.in_flight -= sequences
+            self._backlog_in_flight -= sequences
+            self._on_change()
 
-    async def _relay_receive(self, packets: Sequence[channel_pb2.Packet]) -> None:
+    def _postpone(self, sequences: Iterable[int], reason: str) -> None:
+        """Try packets again later, each time twice as late; commitments say if they are settled."""
+        self.needs_clearing = True
+        now_s = time.monotonic()
+        for sequence in sequences:
+            count = self._failures[sequence] = self._failures.get(sequence, 0) + 1
+            pause_s = min(2 ** min(count - 1, 10), POSTPONED_S_MAX)
+            self._retry_s[sequence] = now_s + pause_s
+            self._telemetry.postponed_packets.labels(*self._labels).inc()
+        log.warning(
+            "postponed", path=self.path.name, sequences=sorted(sequences), why=reason[:1_000]
+        )
+
+    async def _relay_receive(
+        self, packets: Sequence[channel_pb2.Packet], tip: Tip, *, is_urgent: bool
+    ) -> None:
         """Bring packets from the source to the destination."""
-        prover, updates = await prepare_proofs(self.destination, self.source)
+        prover, updates = await self.to_destination.prepare(tip)
         signer = self.destination.submitter.address
         proven = await gather_proven(
             [(packet, prover.receive(packet, signer)) for packet in packets]
         )
-        await self._send(self.destination, updates, proven)
-        self._telemetry.receive_packets_confirmed.labels(*self._labels).inc(len(proven))
+        done = await self._send(self.destination, updates, proven, is_urgent=is_urgent)
+        self._telemetry.receive_packets_confirmed.labels(*self._labels).inc(len(done))
 
-    async def _relay_acks(self, acknowledged: Sequence[tuple[channel_pb2.Packet, bytes]]) -> None:
+    async def _relay_acks(
+        self, acknowledged: Sequence[tuple[channel_pb2.Packet, bytes]], tip: Tip, *, is_urgent: bool
+    ) -> None:
         """Bring acknowledgements from the destination back to the source."""
-        prover, updates = await prepare_proofs(self.source, self.destination)
+        prover, updates = await self.to_source.prepare(tip)
         signer = self.source.submitter.address
         proven = await gather_proven(
             [(packet, prover.acknowledge(packet, ack, signer)) for packet, ack in acknowledged]
         )
-        await self._send(self.source, updates, proven)
-        self.settle([packet.sequence for packet, _ in proven])
-        self._telemetry.acknowledgment_packets_confirmed.labels(*self._labels).inc(len(proven))
+        done = await self._send(self.source, updates, proven, is_urgent=is_urgent)
+        self.settle(done)
+        self._telemetry.acknowledgment_packets_confirmed.labels(*self._labels).inc(len(done))
 
     async def _relay_timeouts(
-        self, packets: Sequence[channel_pb2.Packet], closed: frozenset[int]
+        self,
+        packets: Sequence[channel_pb2.Packet],
+        closed: frozenset[int],
+        tip: Tip,
+        *,
+        is_urgent: bool,
     ) -> None:
         """Bring proofs that packets were never received back to the source."""
-        prover, updates = await prepare_proofs(self.source, self.destination)
+        prover, updates = await self.to_source.prepare(tip)
         prover, updates = await self._prover_after(packets, prover, updates)
         signer = self.source.submitter.address
         is_ordered = self.path.ordering == "ordered"
@@ -316,9 +501,9 @@ class Direction:
                 for packet in packets
             ]
         )
-        await self._send(self.source, updates, proven)
-        self.settle([packet.sequence for packet, _ in proven])
-        self._telemetry.timeout_packets_confirmed.labels(*self._labels).inc(len(proven))
+        done = await self._send(self.source, updates, proven, is_urgent=is_urgent)
+        self.settle(done)
+        self._telemetry.timeout_packets_confirmed.labels(*self._labels).inc(len(done))
 
     async def _prover_after(
         self,
@@ -346,18 +531,45 @@ class Direction:
         side: Side,
         updates: Sequence[Message],
         proven: Sequence[tuple[channel_pb2.Packet, Message]],
-    ) -> None:
+        *,
+        is_urgent: bool,
+    ) -> set[int]:
+        """Submit messages; the sequences that are in blocks. The others are tried again later."""
         if not proven:
-            return
-        sequences = {packet.sequence for packet, _ in proven}
-        await side.submitter.submit([*updates, *(message for _, message in proven)])
+            return set()
+        confirmed = await side.submitter.submit(
+            [*updates, *(message for _, message in proven)], is_urgent=is_urgent
+        )
+        in_blocks = {id(message) for part in confirmed for message in part.messages}
+        done = {packet.sequence for packet, message in proven if id(message) in in_blocks}
+        left_out = {packet.sequence for packet, _ in proven} - done
+        if left_out:
+            self._postpone(left_out, "left out of a batch")
+        redundant = sum(part.redundant for part in confirmed)
+        self._judge_race(len(done), redundant, side)
         log.info(
             "relayed",
             path=self.path.name,
             to=side.chain_id,
             kinds=sorted({type(message).__name__ for _, message in proven}),
-            sequences=sorted(sequences),
+            sequences=sorted(done),
+            redundant=redundant,
         )
+        return done
+
+    def _judge_race(self, count: int, redundant: int, side: Side) -> None:
+        """Give way to a relayer that was faster; take over from one that delivers no more."""
+        if 2 * redundant >= count > 0:
+            blocks = random.SystemRandom().uniform(*PATIENCE_BLOCKS)
+            self._patience_s = blocks * side.endpoint.block_interval_s
+            self._patience_until_s = time.monotonic() + PATIENCE_S_MAX
+            log.info("others_relay", path=self.path.name, patience_s=round(self._patience_s, 1))
+        elif redundant == 0:
+            self._patience_s = 0.0
+
+
+def _split(packets: Sequence[channel_pb2.Packet], size: int) -> list[list[channel_pb2.Packet]]:
+    return [list(packets[start : start + size]) for start in range(0, len(packets), size)]
 
 
 async def gather_proven(
@@ -374,147 +586,3 @@ async def gather_proven(
         else:
             proven.append((packet, answer))
     return proven
-
-
-async def search_packet(source: Side, sequence: int) -> tuple[int, channel_pb2.Packet] | None:
-    """A sent packet and its height, from the index of transactions, then of blocks."""
-    query = (
-        f"send_packet.packet_src_channel='{source.channel}' AND "
-        f"send_packet.packet_src_port='{source.port}' AND send_packet.packet_sequence='{sequence}'"
-    )
-    for height, results in await search_events(source, query):
-        for packet in results.sent:
-            end = (packet.source_port, packet.source_channel, packet.sequence)
-            if end == (source.port, source.channel, sequence):
-                return height, packet
-    return None
-
-
-async def search_acknowledgement(destination: Side, sequence: int) -> tuple[int, bytes] | None:
-    """A written acknowledgement and its height from the destination's index; None if not there."""
-    query = (
-        f"write_acknowledgement.packet_dst_channel='{destination.channel}' AND "
-        f"write_acknowledgement.packet_dst_port='{destination.port}' AND "
-        f"write_acknowledgement.packet_sequence='{sequence}'"
-    )
-    for height, results in await search_events(destination, query):
-        for packet, acknowledgement in results.acknowledged:
-            end = (packet.destination_port, packet.destination_channel, packet.sequence)
-            if end == (destination.port, destination.channel, sequence):
-                return height, acknowledgement
-    return None
-
-
-async def search_events(side: Side, query: str) -> list[tuple[int, BlockPackets]]:
-    """Heights and packets of the transactions, else of the blocks, that an index finds."""
-    try:
-        page = await side.endpoint.ask("tx_search", lambda client: client.tx_search(query))
-        if page.txs:
-            return [
-                (tx.height, parse_events(tx.result.events)) for tx in page.txs if not tx.result.code
-            ]
-        blocks, _ = await side.endpoint.ask(
-            "block_search", lambda client: client.block_search(query)
-        )
-        heights = [block.block.header.height for block in blocks]
-        found = [
-            (height, parse_block_results(await fetch_results(side, height))) for height in heights
-        ]
-    except RpcError as error:
-        log.warning("index_unavailable", chain=side.chain_id, why=str(error))
-        return []
-    return found
-
-
-async def fetch_results(side: Side, height: int) -> BlockResults:
-    """Results of the block at a height."""
-
-    async def call(client: CometClient) -> BlockResults:
-        return await client.block_results(height)
-
-    return await side.endpoint.ask("block_results", call)
-
-
-class PathWorker:
-    """Both directions of one path, and the refreshing of its two clients."""
-
-    def __init__(self, path: PathSection, a: Side, b: Side, journal: Journal) -> None:
-        self.path = path
-        self.a = a
-        self.b = b
-        self.directions = (Direction(path, a, b, journal), Direction(path, b, a, journal))
-        self.wake = asyncio.Event()
-        self._cleared_height = 0
-
-    async def run(self) -> None:
-        """Relay until cancelled; a chain that does not answer is asked again, others go on."""
-        pause_s = (
-            min(self.a.endpoint.section.poll_interval_ms, self.b.endpoint.section.poll_interval_ms)
-            / 1000
-        )
-        failures = 0
-        while True:
-            try:
-                await self.relay_once()
-                failures = 0
-            except (NodeUnavailable, TimeoutError) as error:
-                failures += 1
-                log.warning("chain_unavailable", path=self.path.name, why=str(error))
-            except ChainError as error:
-                failures += 1
-                log.warning("round_failed", path=self.path.name, why=str(error))
-            except Exception:
-                # A bug met on one path must not stop the others; it is logged whole and retried.
-                failures += 1
-                log.exception("bug", path=self.path.name)
-            self.wake.clear()
-            try:
-                # Back off while something is wrong: no busy loop on an empty balance.
-                async with asyncio.timeout(pause_s * min(2**failures, 32)):
-                    await self.wake.wait()
-            except TimeoutError:
-                continue
-
-    async def relay_once(self) -> None:
-        """One round: clear if due, relay both directions, refresh clients."""
-        tip_a, tip_b = await asyncio.gather(self.a.endpoint.latest(), self.b.endpoint.latest())
-        interval = self.path.clear_interval_blocks
-        if interval and tip_a.height >= self._cleared_height + interval:
-            self._cleared_height = tip_a.height
-            for direction in self.directions:
-                direction.needs_clearing = True
-        for direction in self.directions:
-            if direction.needs_clearing:
-                await direction.clear()
-        await asyncio.gather(
-            self.directions[0].relay(tip_a, tip_b),
-            self.directions[1].relay(tip_b, tip_a),
-            self._refresh(self.a, self.b, tip_a),
-            self._refresh(self.b, self.a, tip_b),
-        )
-
-    async def _refresh(self, host_side: Side, reference: Side, host_tip: Tip) -> None:
-        """Update the client on one side when its heartbeat or a third of its life has passed."""
-        view = await fetch_client(host_side.endpoint, host_side.client)
-        now_ns = max(host_tip.time_ns, view.consensus_time_ns)
-        labels = (host_side.chain_id, host_side.client, reference.chain_id)
-        telemetry = host_side.endpoint.telemetry
-        period_ns = view.trusting_period_ns
-        telemetry.client_trusting_period_seconds.labels(*labels).set(period_ns // 1_000_000_000)
-        telemetry.client_expiration_seconds.labels(*labels).set(
-            (view.consensus_time_ns + period_ns - now_ns) // 1_000_000_000
-        )
-        heartbeat_ns = self.path.heartbeat_s * 1_000_000_000
-        if not is_client_refresh_due(view.consensus_time_ns, now_ns, period_ns, heartbeat_ns):
-            return
-        view.validate_usable(now_ns)
-        tip = await reference.endpoint.latest()
-        if tip.height <= view.latest_height.revision_height:
-            return
-        updates = await build_updates(
-            view, reference.endpoint, tip.height, host_side.submitter.address
-        )
-        await host_side.submitter.submit(updates)
-        telemetry.client_updates_submitted.labels(host_side.chain_id, host_side.client).inc(
-            len(updates)
-        )

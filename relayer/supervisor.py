@@ -5,6 +5,7 @@ from chain state when it starts again.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,20 +13,24 @@ from typing import Final
 import structlog
 
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
-from chain.client.comet import CometClient
+from chain.client.comet import BlockResults, CometClient
+from chain.client.errors import RpcError
 from chain.client.wallet import Keyring, Wallet
 from chain.errors import ChainError
 from relayer.config import ChainSection, Config, ConfigError, record_link
-from relayer.endpoint import Endpoint
-from relayer.events import parse_block_results
+from relayer.endpoint import HEIGHT_LAG_MAX, Endpoint
+from relayer.events import parse_block_results, parse_client_updates
+from relayer.isolation import run_isolated
 from relayer.journal import Journal
 from relayer.link import Linker, Report, sides_of
-from relayer.packets import PathWorker
+from relayer.misbehaviour import Accepted
 from relayer.submit import Submitter
 from relayer.telemetry import Telemetry
+from relayer.worker import PathWorker
 
 SCAN_BLOCKS_MAX: Final = 2_000
 """After a long absence older blocks are left to clearing."""
+SCAN_BLOCKS_AT_ONCE: Final = 8
 BALANCE_INTERVAL_S: Final = 30
 RECONNECT_PAUSE_S: Final = 2
 SILENCE_S_MAX: Final = 30
@@ -53,12 +58,15 @@ class Scanner:
         """Scan until cancelled; polling is the source of truth, the websocket only wakes it."""
         pause_s = self.endpoint.section.poll_interval_ms / 1000
         while True:
+            self.wake.clear()
             try:
                 await self.scan()
+            except RpcError as error:
+                log.warning("scan_failed", chain=self.endpoint.chain_id, why=str(error))
+                await self._skip_pruned()
             except (ChainError, TimeoutError) as error:
                 log.warning("scan_failed", chain=self.endpoint.chain_id, why=str(error))
                 await asyncio.sleep(pause_s)
-            self.wake.clear()
             try:
                 async with asyncio.timeout(pause_s):
                     await self.wake.wait()
@@ -73,29 +81,63 @@ class Scanner:
         if cursor == 0:
             # Older packets are found by clearing; their contents by the node's index.
             cursor = max(0, tip.height - 1)
-        elif cursor > tip.height:
+        elif cursor > tip.height + HEIGHT_LAG_MAX:
             log.warning("chain_restarted", chain=chain_id, cursor=cursor, height=tip.height)
-            cursor = 0
+            cursor = max(0, tip.height - 1)
         cursor = max(cursor, tip.height - SCAN_BLOCKS_MAX)
-        sides = [
-            (direction, direction.source if direction.source.chain_id == chain_id else None)
-            for worker in self.workers
-            for direction in worker.directions
-        ]
-        for height in range(cursor + 1, tip.height + 1):
-            results = await self.endpoint.ask(
-                "block_results", partial(CometClient.block_results, height=height)
-            )
-            packets = parse_block_results(results)
-            self.journal.record_block(chain_id, height, packets.sent, packets.acknowledged)
-            for direction, source in sides:
-                for packet in packets.sent if source else ():
-                    direction.note_sent(packet)
-                for packet, _ in () if source else packets.acknowledged:
-                    direction.note_acknowledged(packet)
-        if tip.height > cursor:
+        for start in range(cursor + 1, tip.height + 1, SCAN_BLOCKS_AT_ONCE):
+            heights = range(start, min(start + SCAN_BLOCKS_AT_ONCE, tip.height + 1))
+            found = await asyncio.gather(*(self._fetch(height) for height in heights))
+            for height, results in zip(heights, found, strict=True):
+                self._record(height, results)
             for worker in self.workers:
                 worker.wake.set()
+
+    async def _fetch(self, height: int) -> BlockResults:
+        return await self.endpoint.ask(
+            "block_results", partial(CometClient.block_results, height=height)
+        )
+
+    def _record(self, height: int, results: BlockResults) -> None:
+        """Keep what a block says of our channels and clients; others' packets are not ours."""
+        chain_id = self.endpoint.chain_id
+        packets = parse_block_results(results)
+        sent, acknowledged = [], []
+        directions = [direction for worker in self.workers for direction in worker.directions]
+        noted = []
+        for direction in directions:
+            if direction.source.chain_id == chain_id:
+                mine = [packet for packet in packets.sent if direction.is_sent_here(packet)]
+                sent += mine
+                noted += [partial(direction.note_sent, packet) for packet in mine]
+            if direction.destination.chain_id == chain_id:
+                written = [
+                    item for item in packets.acknowledged if direction.is_received_here(item[0])
+                ]
+                acknowledged += written
+                noted += [partial(direction.note_acknowledged, packet) for packet, _ in written]
+        self.journal.record_block(chain_id, height, sent, acknowledged)
+        for note in noted:
+            note()
+        for client_id, client_height in parse_client_updates(results):
+            for worker in self.workers:
+                worker.note_client_update(chain_id, client_id, Accepted(client_height, height))
+        self.endpoint.telemetry.scanned_height.labels(chain_id).set(height)
+
+    async def _skip_pruned(self) -> None:
+        """Move the cursor past blocks that the node has pruned; clearing finds their packets."""
+        chain_id = self.endpoint.chain_id
+        try:
+            status = await self.endpoint.ask("status", lambda client: client.status())
+        except (ChainError, TimeoutError) as error:
+            log.warning("scan_failed", chain=chain_id, why=str(error))
+            return
+        if self.journal.get_cursor(chain_id) + 1 < status.earliest_height:
+            log.warning("blocks_pruned", chain=chain_id, to=status.earliest_height)
+            self.journal.record_block(chain_id, status.earliest_height, [], [])
+            for worker in self.workers:
+                for direction in worker.directions:
+                    direction.needs_clearing = True
 
     async def listen(self) -> None:
         """Wake the scanner at new blocks; a silent or broken websocket is connected anew."""
@@ -107,7 +149,7 @@ class Scanner:
                         async with asyncio.timeout(SILENCE_S_MAX):
                             await anext(events)
                         self.wake.set()
-            except (ChainError, TimeoutError, StopAsyncIteration) as error:
+            except (ChainError, TimeoutError, StopAsyncIteration, OSError) as error:
                 self.endpoint.telemetry.ws_reconnects.labels(chain_id).inc()
                 log.info("websocket_lost", chain=chain_id, why=str(error))
                 await asyncio.sleep(RECONNECT_PAUSE_S)
@@ -165,13 +207,20 @@ class Relayer:
         async with asyncio.TaskGroup() as group:
             for chain_id, endpoint in self.endpoints.items():
                 concerned = [w for w in workers if chain_id in (w.path.a_chain, w.path.b_chain)]
+                if not concerned:
+                    continue
                 scanner = Scanner(endpoint, journal, concerned)
-                group.create_task(scanner.run(), name=f"scan {chain_id}")
-                group.create_task(self._watch_balance(chain_id), name=f"balance {chain_id}")
+                works: dict[str, Callable[[], Awaitable[None]]] = {
+                    f"scan {chain_id}": scanner.run,
+                    f"balance {chain_id}": partial(self._watch_balance, chain_id),
+                }
                 if endpoint.section.use_websocket:
-                    group.create_task(scanner.listen(), name=f"listen {chain_id}")
+                    works[f"listen {chain_id}"] = scanner.listen
+                for name, work in works.items():
+                    group.create_task(run_isolated(name, work, self.telemetry), name=name)
             for worker in workers:
-                group.create_task(worker.run(), name=f"path {worker.path.name}")
+                name = f"path {worker.path.name}"
+                group.create_task(run_isolated(name, worker.run, self.telemetry), name=name)
             self.telemetry.workers.labels("packet").set(len(workers))
             self.telemetry.workers.labels("scan").set(len(self.endpoints))
             log.info("relaying", paths=[worker.path.name for worker in workers])
