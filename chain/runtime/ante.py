@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -38,7 +38,7 @@ from chain.runtime.errors import (
 from chain.runtime.gas import SIGNATURE_SECP256K1, TX_BYTE
 from chain.runtime.module import MessageRoute
 from chain.runtime.router import Router, get_signers
-from chain.runtime.signatures import is_signature_valid
+from chain.runtime.signatures import PUBLIC_KEY_SIZE, is_signature_valid
 from chain.runtime.tx import Transaction, compute_sign_bytes, decode_tx
 from chain.units import NANOSECONDS, Address, ceil_div
 
@@ -80,63 +80,107 @@ class SignatureCache:
                 break
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedTx:
+class PreparedSigner(NamedTuple):
+    """One signer as the transaction states it.
+
+    `key` is None when the key stated is none of ours, or there is none: the account may hold it.
+    """
+
+    address: Address
+    sequence: int
+    signature: bytes
+    key: bytes | None
+
+
+class PreparedTx(NamedTuple):
     """A transaction that passed every check without state: its signers (in order), payer, fee.
 
-    `steps` are its messages with route and first signer, ready to run.
+    `steps` are its messages with route, type URL and first signer, ready to run. What the ante asks
+    each time is read from protobuf here, once for CheckTx, rechecks and FinalizeBlock.
     """
 
     tx: Transaction
-    signers: tuple[Address, ...]
+    signers: tuple[PreparedSigner, ...]
     payer: Address
     fee: tuple[tuple[str, int], ...]
-    steps: tuple[tuple[MessageRoute, Message, str], ...]
+    steps: tuple[tuple[MessageRoute, Message, str, str], ...]
+    gas_limit: int
+    memo_characters: int
+    timeout_height: int
+    timeout_ns: int | None
 
 
 def prepare_tx(router: Router, raw: bytes) -> PreparedTx:
     """The transaction of the bytes; raises on anything wrong that needs no state to see."""
     tx = decode_tx(router.codec, raw)
     body, auth_info = tx.body, tx.auth_info
-    _refuse_unoffered(body, auth_info)
+    fee = auth_info.fee
+    _refuse_unoffered(body, auth_info, fee)
     if not tx.messages:
         raise InvalidRequest("must contain at least one message")
-    fee = auth_info.fee
-    if fee.gas_limit > GAS_LIMIT_MAX:
-        raise InvalidGasLimit(f"gas limit {fee.gas_limit} is above {GAS_LIMIT_MAX}")
+    gas_limit = fee.gas_limit
+    if gas_limit > GAS_LIMIT_MAX:
+        raise InvalidGasLimit(f"gas limit {gas_limit} is above {GAS_LIMIT_MAX}")
     addresses: dict[str, None] = {}
     steps = []
     for packed, message in zip(body.messages, tx.messages, strict=True):
-        route = router.get_route(packed.type_url)
+        type_url = packed.type_url
+        route = router.get_route(type_url)
         own = get_signers(route, message)
         for address in own:
             decode_address(address, route.signer_field)
             addresses[address] = None
-        steps.append((route, message, own[0] if own else ""))
+        steps.append((route, message, type_url, own[0] if own else ""))
     if not addresses:
         raise InvalidRequest("the messages name no signer")
-    if fee.payer:
-        decode_address(fee.payer, "fee payer")
-        addresses[fee.payer] = None
-    signers = tuple(Address(address) for address in addresses)
+    payer = fee.payer
+    if payer:
+        decode_address(payer, "fee payer")
+        addresses[payer] = None
     if not tx.signatures:
         raise NoSignatures("sign the transaction")
-    infos = len(auth_info.signer_infos)
-    if len(tx.signatures) != len(signers) or infos != len(signers):
+    infos = auth_info.signer_infos
+    if len(tx.signatures) != len(addresses) or len(infos) != len(addresses):
         raise Unauthorized(
-            f"wrong number of signers; expected {len(signers)}, got {len(tx.signatures)} "
-            f"signatures and {infos} signer infos"
+            f"wrong number of signers; expected {len(addresses)}, got {len(tx.signatures)} "
+            f"signatures and {len(infos)} signer infos"
         )
+    signers = tuple(
+        PreparedSigner(Address(address), info.sequence, signature, _find_key(address, info))
+        for address, info, signature in zip(addresses, infos, tx.signatures, strict=True)
+    )
     return PreparedTx(
         tx=tx,
         signers=signers,
-        payer=Address(fee.payer) or signers[0],
+        payer=Address(payer) or signers[0].address,
         fee=tuple(parse_coins(fee.amount, "fee")),
         steps=tuple(steps),
+        gas_limit=gas_limit,
+        memo_characters=len(body.memo),
+        timeout_height=body.timeout_height,
+        timeout_ns=_get_timeout_ns(body),
     )
 
 
-def _refuse_unoffered(body: Any, auth_info: Any) -> None:
+def _find_key(address: str, info: Any) -> bytes | None:
+    """The key stated for an address when it is a good one; the ante judges every other case."""
+    packed = info.public_key
+    if packed.type_url != SECP256K1_TYPE_URL:
+        return None
+    key: bytes = keys_pb2.PubKey.FromString(packed.value).key
+    if len(key) != PUBLIC_KEY_SIZE or compute_account_address(key) != address:
+        return None
+    return key
+
+
+def _get_timeout_ns(body: Any) -> int | None:
+    if not body.HasField("timeout_timestamp"):
+        return None
+    timeout = body.timeout_timestamp
+    return int(timeout.seconds * NANOSECONDS + timeout.nanos)
+
+
+def _refuse_unoffered(body: Any, auth_info: Any, fee: Any) -> None:
     """Raises for features of the wire format that would otherwise be ignored in silence."""
     if body.extension_options or body.non_critical_extension_options:
         raise UnknownExtensionOptions("this chain knows no extension options; leave them out")
@@ -144,7 +188,7 @@ def _refuse_unoffered(body: Any, auth_info: Any) -> None:
         raise NotSupported("unordered transactions are not offered; use the account's sequence")
     if auth_info.HasField("tip"):
         raise NotSupported("tips are not offered; leave the tip out")
-    if auth_info.fee.granter:
+    if fee.granter:
         raise NotSupported("fee grants are not offered; leave the fee granter out")
 
 
@@ -167,55 +211,42 @@ class Ante:
 
     def run(self, ctx: Context, prepared: PreparedTx) -> None:
         """Check the transaction against state, take its fee, advance sequences; or raise."""
-        tx = prepared.tx
-        self._validate_timeouts(ctx, tx)
+        tx, signers, gas = prepared.tx, prepared.signers, ctx.gas
+        _validate_timeouts(ctx, prepared)
         params = self._accounts.get_params(ctx)
-        if len(tx.body.memo) > params.max_memo_characters:
+        if prepared.memo_characters > params.max_memo_characters:
             raise MemoTooLarge(
                 f"maximum number of characters is {params.max_memo_characters} but received "
-                f"{len(tx.body.memo)} characters"
+                f"{prepared.memo_characters} characters"
             )
-        ctx.gas.consume(TX_BYTE * len(tx.raw))
+        gas.consume(TX_BYTE * len(tx.raw))
         if ctx.mode is Mode.CHECK:
             self._validate_minimum_fee(prepared)
         accounts = self._load_accounts(ctx, prepared)
         if prepared.fee:
             self._fees.deduct_fee(ctx, prepared.payer, prepared.fee)
-        if len(tx.signatures) > params.tx_sig_limit:
-            raise TooManySignatures(
-                f"signatures: {len(tx.signatures)}, limit: {params.tx_sig_limit}"
-            )
-        ctx.gas.consume(SIGNATURE_SECP256K1 * len(tx.signatures))
+        if len(signers) > params.tx_sig_limit:
+            raise TooManySignatures(f"signatures: {len(signers)}, limit: {params.tx_sig_limit}")
+        gas.consume(SIGNATURE_SECP256K1 * len(signers))
         keys = [_get_key(ctx, prepared, index, account) for index, account in enumerate(accounts)]
-        for info, account in zip(tx.auth_info.signer_infos, accounts, strict=True):
-            if info.sequence != account.sequence:
+        for signer, account in zip(signers, accounts, strict=True):
+            if signer.sequence != account.sequence:
                 raise WrongSequence(
-                    f"account sequence mismatch, expected {account.sequence}, got {info.sequence}"
+                    f"account sequence mismatch, expected {account.sequence}, got {signer.sequence}"
                 )
         if ctx.mode is not Mode.SIMULATE:
-            self._verify_signatures(ctx, tx, accounts, keys)
+            self._verify_signatures(ctx, prepared, accounts, keys)
         for account in accounts:
             account.sequence += 1
             self._accounts.set_account(ctx, account)
         if ctx.mode is not Mode.CHECK:
             _emit_tx_events(ctx, prepared)
 
-    @staticmethod
-    def _validate_timeouts(ctx: Context, tx: Transaction) -> None:
-        timeout_height = tx.body.timeout_height
-        if timeout_height and ctx.height > timeout_height:
-            raise TxTimeoutHeight(f"block height: {ctx.height}, timeout height: {timeout_height}")
-        if tx.body.HasField("timeout_timestamp"):
-            timeout = tx.body.timeout_timestamp
-            timeout_ns = timeout.seconds * NANOSECONDS + timeout.nanos
-            if ctx.time_ns > timeout_ns:
-                raise TxTimeout(f"block time: {ctx.time_ns}, timeout timestamp: {timeout_ns}")
-
     def _validate_minimum_fee(self, prepared: PreparedTx) -> None:
         """At least one of the node's prices must be met, as in the SDK."""
         if not self._minimum_gas_prices:
             return
-        gas_limit = prepared.tx.auth_info.fee.gas_limit
+        gas_limit = prepared.gas_limit
         offered = dict(prepared.fee)
         required = [
             (price.denom, ceil_div(price.price_wad * gas_limit, 10**18))
@@ -230,16 +261,17 @@ class Ante:
     def _load_accounts(self, ctx: Context, prepared: PreparedTx) -> list[Any]:
         """Each signer's account (the payer is one of them), for the ante to change and store."""
         loaded = []
-        for address in prepared.signers:
-            account = self._accounts.get_account(ctx, address)
+        for signer in prepared.signers:
+            account = self._accounts.get_account(ctx, signer.address)
             if account is None:
-                raise UnknownAddress(f"account {address} does not exist; fund it first")
+                raise UnknownAddress(f"account {signer.address} does not exist; fund it first")
             loaded.append(account)
         return loaded
 
     def _verify_signatures(
-        self, ctx: Context, tx: Transaction, accounts: Sequence[Any], keys: Sequence[bytes]
+        self, ctx: Context, prepared: PreparedTx, accounts: Sequence[Any], keys: Sequence[bytes]
     ) -> None:
+        tx = prepared.tx
         signed = tuple(
             (key, account.account_number) for key, account in zip(keys, accounts, strict=True)
         )
@@ -259,20 +291,28 @@ class Ante:
         self._cache.add(tx.hash, signed)
 
 
+def _validate_timeouts(ctx: Context, prepared: PreparedTx) -> None:
+    timeout_height, timeout_ns = prepared.timeout_height, prepared.timeout_ns
+    if timeout_height and ctx.height > timeout_height:
+        raise TxTimeoutHeight(f"block height: {ctx.height}, timeout height: {timeout_height}")
+    if timeout_ns is not None and ctx.time_ns > timeout_ns:
+        raise TxTimeout(f"block time: {ctx.time_ns}, timeout timestamp: {timeout_ns}")
+
+
 def _get_key(ctx: Context, prepared: PreparedTx, index: int, account: Any) -> bytes:
     """The key a signer verifies with; the account's first transaction records it in the account."""
-    packed = prepared.tx.auth_info.signer_infos[index].public_key
+    signer = prepared.signers[index]
     stored = account.pub_key
-    if packed.type_url:
-        key = _unpack_public_key(packed)
-        address = prepared.signers[index]
-        if compute_account_address(key) != address:
-            raise InvalidPubKey(
-                f"pubKey does not match signer address {address} with signer index: {index}"
-            )
+    if signer.key is not None:
         if not stored.value:
-            stored.CopyFrom(packed)
-        return key
+            stored.CopyFrom(prepared.tx.auth_info.signer_infos[index].public_key)
+        return signer.key
+    packed = prepared.tx.auth_info.signer_infos[index].public_key
+    if packed.type_url:
+        _unpack_public_key(packed)
+        raise InvalidPubKey(
+            f"pubKey does not match signer address {signer.address} with signer index: {index}"
+        )
     if stored.value:
         return _unpack_public_key(stored)
     if ctx.mode is Mode.SIMULATE:
@@ -290,16 +330,14 @@ def _unpack_public_key(packed: Any) -> bytes:
     if packed.type_url != SECP256K1_TYPE_URL:
         raise InvalidPubKey(f"key type {packed.type_url[:100]} is not {SECP256K1_TYPE_URL}")
     key: bytes = keys_pb2.PubKey.FromString(packed.value).key
-    if len(key) != 33:
-        raise InvalidPubKey(f"a secp256k1 key has 33 bytes, not {len(key)}")
+    if len(key) != PUBLIC_KEY_SIZE:
+        raise InvalidPubKey(f"a secp256k1 key has {PUBLIC_KEY_SIZE} bytes, not {len(key)}")
     return key
 
 
 def _emit_tx_events(ctx: Context, prepared: PreparedTx) -> None:
     """The events by which clients find a transaction by payer, sequence and signature."""
-    tx = prepared.tx
     ctx.emit("tx", {"fee": format_coins(prepared.fee), "fee_payer": prepared.payer})
-    for index, address in enumerate(prepared.signers):
-        sequence = tx.auth_info.signer_infos[index].sequence
-        ctx.emit("tx", {"acc_seq": f"{address}/{sequence}"})
-        ctx.emit("tx", {"signature": b64encode(tx.signatures[index]).decode()})
+    for signer in prepared.signers:
+        ctx.emit("tx", {"acc_seq": f"{signer.address}/{signer.sequence}"})
+        ctx.emit("tx", {"signature": b64encode(signer.signature).decode()})

@@ -320,7 +320,7 @@ class Application:
                 break
             if gas_room is not None:
                 try:
-                    gas_wanted = self._prepare(raw).tx.auth_info.fee.gas_limit
+                    gas_wanted = self._prepare(raw).gas_limit
                 except ChainError:
                     continue
                 if gas_wanted > gas_room:

@@ -73,7 +73,7 @@ class Executor:
 
     def run(self, ctx: Context, prepared: PreparedTx, *, messages: bool) -> Outcome:
         """Run a transaction in branches of ctx; messages=False is CheckTx: the ante alone."""
-        gas_wanted = min(prepared.tx.auth_info.fee.gas_limit, INT64_MAX)
+        gas_wanted = prepared.gas_limit
         gas = GasMeter(None if ctx.mode is Mode.SIMULATE else gas_wanted)
         tx_ctx = Context(
             chain_id=ctx.chain_id,
@@ -113,8 +113,7 @@ class Executor:
     def _run_messages(self, ctx: Context, prepared: PreparedTx) -> list[any_pb2.Any]:
         """All messages in order, in the one branch given, so that all hold or none."""
         responses = []
-        for index, (route, message, sender) in enumerate(prepared.steps):
-            type_url = prepared.tx.body.messages[index].type_url
+        for index, (route, message, type_url, sender) in enumerate(prepared.steps):
             first_event = len(ctx.events)
             ctx.emit(
                 "message",
