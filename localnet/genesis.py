@@ -206,7 +206,7 @@ def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
 
 
 def make_markets() -> markets_pb2.GenesisState:
-    """The ETH perpetual: ticks of a cent, steps of 0.0001 ETH, 20 times leverage at most."""
+    """The ETH perpetual: ticks of a cent, steps of 0.0001 ETH, 10 times leverage at most."""
     market = markets_pb2.Market(
         id=MARKET,
         asset="ETH",
@@ -214,8 +214,8 @@ def make_markets() -> markets_pb2.GenesisState:
         quantum_decimals=6,
         tick_wad=str(_WAD // 100),
         step_quantums="100",
-        initial_ppm=50_000,
-        maintenance_ppm=30_000,
+        initial_ppm=100_000,
+        maintenance_ppm=60_000,
         volatility_floor_wad=str(_WAD * 5 // 10),
         horizon_s=10,
         open_interest_lower_uusd=str(25_000_000 * _USD),
@@ -274,9 +274,9 @@ def make_collateral() -> collateral_pb2.GenesisState:
 
 
 def make_liquidation() -> liquidation_pb2.GenesisState:
-    """A twentieth of a position a block; auctions fall 3 % a second and end within seconds."""
+    """3 % of a position a block; auctions fall 3 % a second and end within seconds."""
     params = liquidation_types.build_default_params()
-    params.reduce_share_ppm = 50_000
+    params.reduce_share_ppm = 30_000
     params.auction_step_ms = 1_000
     params.auction_cut_ppm = 970_000
     params.auction_tail_ms = 120_000

@@ -65,7 +65,7 @@ class StorySettings:
     """What may differ from the demo: a test plays faster. Times are seconds, a bar milliseconds."""
 
     bar_ms: int = BAR_MS
-    position_eth: int = 500
+    position_eth: int = 480
     credit_timeout_s: float = 90.0
     settle_timeout_s: float = 240.0
 
@@ -321,12 +321,19 @@ class Story:
                 await self._try_withdrawal(hub_queries.get_state_name(answer.recorded_state))
                 return
             if answer.recorded_state >= accounts_pb2.MARGIN_STATE_MARGIN_CALL:
-                await self._try_withdrawal(hub_queries.get_state_name(answer.recorded_state))
+                state = hub_queries.get_state_name(answer.recorded_state)
+                if not self._is_refused_by_rule(state):
+                    await self._try_withdrawal(state)
             await asyncio.sleep(_POLL_S)
         raise TimeoutError(
             f"the crash did not liquidate the account; the maker's last refusal: "
             f"{self.maker.last_refusal or 'none'}"
         )
+
+    def _is_refused_by_rule(self, state: str) -> bool:
+        """Whether the margin rule has refused a withdrawal in this state before."""
+        known = self.found.refusals
+        return any(r.state == state and r.rule == INSUFFICIENT_MARGIN for r in known)
 
     async def _try_withdrawal(self, state: str) -> None:
         """Ask beta's collateral back; the vault must not change by one unit."""
@@ -353,7 +360,7 @@ class Story:
                 vault_before=before,
                 vault_after=after,
             )
-            if not any(known.text == refusal.text for known in self.found.refusals):
+            if not any(known.rule == refusal.rule for known in self.found.refusals):
                 self.narrator.warn(f"withdrawal refused: {refusal.text}")
             self.found.refusals.append(refusal)
             return
