@@ -274,11 +274,11 @@ def make_collateral() -> collateral_pb2.GenesisState:
 
 
 def make_liquidation() -> liquidation_pb2.GenesisState:
-    """3 % of a position a block; auctions fall 3 % a second and end within seconds."""
+    """1.5 % of a position a block; auctions fall 5 % a second and end within seconds."""
     params = liquidation_types.build_default_params()
-    params.reduce_share_ppm = 30_000
+    params.reduce_share_ppm = 15_000
     params.auction_step_ms = 1_000
-    params.auction_cut_ppm = 970_000
+    params.auction_cut_ppm = 950_000
     params.auction_tail_ms = 120_000
     return liquidation_pb2.GenesisState(params=params, next_auction_id=1, next_seizure_number=1)
 
