@@ -25,6 +25,8 @@ from chain.modules.accounts.types import (
     AccountStatus,
     LienKey,
     Position,
+    decode_account_id,
+    encode_account_id,
 )
 from chain.modules.auth.types import module_address
 from chain.modules.bank import state as bank
@@ -51,15 +53,6 @@ LEDGER_ACCOUNTS_MAX: Final = 10_000
 
 MODULE_ADDRESS: Final = module_address(MODULE_NAME)
 """The module account that holds the coins behind all cash."""
-
-
-def _id_key(account_id: AccountId) -> bytes:
-    owner, number = account_id
-    return owner.encode() + b"\x00" + bytes((number,))
-
-
-def _parse_id(key: bytes) -> AccountId:
-    return AccountId(Address(key[:-2].decode()), key[-1])
 
 
 # Parameters
@@ -131,7 +124,7 @@ def decode_account(message: pb.Account) -> Account:
 
 def get_account(ctx: Context, account_id: AccountId) -> Account | None:
     """The account, or None when it was never opened."""
-    value = ctx.kv(STORE).get(_ACCOUNT + _id_key(account_id))
+    value = ctx.kv(STORE).get(_ACCOUNT + encode_account_id(account_id))
     return decode_account(pb.Account.FromString(value)) if value else None
 
 
@@ -167,7 +160,7 @@ def set_account(ctx: Context, account: Account) -> None:
     account once more after its last position closed.
     """
     kv = ctx.kv(STORE)
-    key = _id_key(account.id)
+    key = encode_account_id(account.id)
     kv.set(_ACCOUNT + key, encode_account(account).SerializeToString(deterministic=True))
     if account.is_at_risk and not kv.has(_AT_RISK + key):
         kv.set(_AT_RISK + key, _PRESENT)
@@ -380,7 +373,7 @@ def get_route_lien_total(ctx: Context, route_id: str, chain_id: str, denom: str)
 
 def get_margin_state(ctx: Context, account_id: AccountId) -> tuple[MarginState, int]:
     """The state last seen by the block hook and the height since when; at first (HEALTHY, 0)."""
-    value = ctx.kv(STORE).get(_MARGIN_STATE + _id_key(account_id))
+    value = ctx.kv(STORE).get(_MARGIN_STATE + encode_account_id(account_id))
     if value is None:
         return MarginState.HEALTHY, 0
     message = pb.AccountMarginState.FromString(value)
@@ -390,7 +383,7 @@ def get_margin_state(ctx: Context, account_id: AccountId) -> tuple[MarginState, 
 def set_margin_state(ctx: Context, account_id: AccountId, state: MarginState, height: int) -> None:
     """Record a state, and move the account in the index by state (which leaves out HEALTHY)."""
     kv = ctx.kv(STORE)
-    key = _id_key(account_id)
+    key = encode_account_id(account_id)
     before, _ = get_margin_state(ctx, account_id)
     if before is not MarginState.HEALTHY:
         kv.delete(_BY_STATE + bytes((before,)) + key)
@@ -416,31 +409,31 @@ def iterate_liquidatable(ctx: Context) -> Iterator[tuple[AccountId, MarginState]
     for state in (MarginState.BANKRUPT, MarginState.BACKSTOP, MarginState.LIQUIDATE):
         prefix = _BY_STATE + bytes((state,))
         for key, _ in ctx.kv(STORE).iterate(prefix):
-            yield _parse_id(key[2:]), state
+            yield decode_account_id(key[2:]), state
 
 
 def iterate_in_state(ctx: Context, state: MarginState) -> Iterator[AccountId]:
     """Accounts last seen in one state other than HEALTHY, in key order."""
     for key, _ in ctx.kv(STORE).iterate(_BY_STATE + bytes((state,))):
-        yield _parse_id(key[2:])
+        yield decode_account_id(key[2:])
 
 
 def iterate_at_risk(ctx: Context, after: AccountId | None) -> Iterator[AccountId]:
     """Accounts that have or lately had a position or debt, in key order, after one of them."""
-    start = _AT_RISK if after is None else _AT_RISK + _id_key(after) + b"\x00"
+    start = _AT_RISK if after is None else _AT_RISK + encode_account_id(after) + b"\x00"
     for key, _ in ctx.kv(STORE).iterate_range(start, b"\x03"):
-        yield _parse_id(key[1:])
+        yield decode_account_id(key[1:])
 
 
 def forget_at_risk(ctx: Context, account_id: AccountId) -> None:
     """Take an account without positions and debts out of the index."""
-    ctx.kv(STORE).delete(_AT_RISK + _id_key(account_id))
+    ctx.kv(STORE).delete(_AT_RISK + encode_account_id(account_id))
 
 
 def get_scan_cursor(ctx: Context) -> AccountId | None:
     """The account that the round-robin refresh of margin states looked at last."""
     value = ctx.kv(STORE).get(_SCAN_CURSOR)
-    return _parse_id(value) if value else None
+    return decode_account_id(value) if value else None
 
 
 def set_scan_cursor(ctx: Context, account_id: AccountId | None) -> None:
@@ -448,4 +441,4 @@ def set_scan_cursor(ctx: Context, account_id: AccountId | None) -> None:
     if account_id is None:
         ctx.kv(STORE).delete(_SCAN_CURSOR)
     else:
-        ctx.kv(STORE).set(_SCAN_CURSOR, _id_key(account_id))
+        ctx.kv(STORE).set(_SCAN_CURSOR, encode_account_id(account_id))

@@ -153,3 +153,16 @@ def parse_account_id(owner: str, number: int) -> AccountId:
         raise InvalidAccount(f"account number {number} must lie within [0, {NUMBER_MAX}]")
     decode_address(owner, "owner")
     return AccountId(Address(owner), number)
+
+
+def encode_account_id(account_id: AccountId) -> bytes:
+    """The account in a store key; keys ascend as ids do. Raises InvalidAccount."""
+    owner, number = account_id
+    if not 0 <= number <= NUMBER_MAX:
+        raise InvalidAccount(f"account number {number} must lie within [0, {NUMBER_MAX}]")
+    return owner.encode() + b"\x00" + bytes((number,))
+
+
+def decode_account_id(key: bytes) -> AccountId:
+    """The account that encode_account_id wrote."""
+    return AccountId(Address(key[:-2].decode()), key[-1])

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from chain._pb.margin.insurance.v1 import insurance_pb2 as pb
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.types import CASH_DENOM, AccountId
+from chain.modules.accounts.types import CASH_DENOM, AccountId, encode_account_id
 from chain.modules.bank import state as bank
 from chain.modules.insurance.types import (
     MODULE_ADDRESS,
@@ -198,7 +198,7 @@ def record_swept_fees(ctx: Context) -> None:
 
 
 def _deficit_key(account_id: AccountId) -> bytes:
-    return _DEFICIT + account_id.owner.encode() + b"\x00" + bytes((account_id.number,))
+    return _DEFICIT + encode_account_id(account_id)
 
 
 def get_deficit(ctx: Context, account_id: AccountId) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
-from chain.modules.accounts.types import AccountId
+from chain.modules.accounts.types import AccountId, decode_account_id, encode_account_id
 from chain.modules.liquidation.errors import AuctionNotFound
 from chain.modules.liquidation.types import build_default_params, validate_params
 from chain.modules.params.state import declare_params
@@ -32,36 +32,28 @@ def _set(ctx: Context, key: bytes, message: Message) -> None:
     ctx.kv(STORE).set(key, message.SerializeToString(deterministic=True))
 
 
-def _id_key(account_id: AccountId) -> bytes:
-    return account_id.owner.encode() + b"\x00" + bytes((account_id.number,))
-
-
-def _parse_id(key: bytes) -> AccountId:
-    return AccountId(Address(key[:-2].decode()), key[-1])
-
-
 # Cases
 
 
 def get_case(ctx: Context, account_id: AccountId) -> pb.Case | None:
     """The case of an account below a healthy ratio, or None."""
-    value = ctx.kv(STORE).get(_CASE + _id_key(account_id))
+    value = ctx.kv(STORE).get(_CASE + encode_account_id(account_id))
     return pb.Case.FromString(value) if value else None
 
 
 def set_case(ctx: Context, case: pb.Case) -> None:
     """Write a case."""
-    _set(ctx, _CASE + _id_key(AccountId(Address(case.owner), case.account)), case)
+    _set(ctx, _CASE + encode_account_id(AccountId(Address(case.owner), case.account)), case)
 
 
 def delete_case(ctx: Context, account_id: AccountId) -> None:
     """Close a case."""
-    ctx.kv(STORE).delete(_CASE + _id_key(account_id))
+    ctx.kv(STORE).delete(_CASE + encode_account_id(account_id))
 
 
 def iterate_cases(ctx: Context, after: AccountId | None = None) -> Iterator[pb.Case]:
     """Cases by account, after one; bound the work at the call site."""
-    start = _CASE if after is None else _CASE + _id_key(after) + b"\x00"
+    start = _CASE if after is None else _CASE + encode_account_id(after) + b"\x00"
     for _, value in ctx.kv(STORE).iterate_range(start, _AUCTION):
         yield pb.Case.FromString(value)
 
@@ -69,7 +61,7 @@ def iterate_cases(ctx: Context, after: AccountId | None = None) -> Iterator[pb.C
 def get_cursor(ctx: Context) -> AccountId | None:
     """The account whose case was visited last, or None to start over."""
     value = ctx.kv(STORE).get(_CURSOR)
-    return _parse_id(value) if value else None
+    return decode_account_id(value) if value else None
 
 
 def set_cursor(ctx: Context, account_id: AccountId | None) -> None:
@@ -77,7 +69,7 @@ def set_cursor(ctx: Context, account_id: AccountId | None) -> None:
     if account_id is None:
         ctx.kv(STORE).delete(_CURSOR)
     else:
-        ctx.kv(STORE).set(_CURSOR, _id_key(account_id))
+        ctx.kv(STORE).set(_CURSOR, encode_account_id(account_id))
 
 
 # Auctions
@@ -106,7 +98,7 @@ def set_auction(ctx: Context, auction: pb.Auction) -> None:
     kv = ctx.kv(STORE)
     number = auction.auction_id.to_bytes(8, "big")
     _set(ctx, _AUCTION + number, auction)
-    owner = _id_key(AccountId(Address(auction.owner), auction.account))
+    owner = encode_account_id(AccountId(Address(auction.owner), auction.account))
     is_active = auction.status == pb.AUCTION_STATUS_ACTIVE
     indexes = (
         (_ACTIVE + number, is_active),
@@ -121,7 +113,7 @@ def set_auction(ctx: Context, auction: pb.Auction) -> None:
 
 def iterate_open_auctions(ctx: Context, account_id: AccountId) -> Iterator[pb.Auction]:
     """The account's auctions that are active or wait for a delivery, by id."""
-    for key, _ in ctx.kv(STORE).iterate(_OPEN_AUCTION + _id_key(account_id)):
+    for key, _ in ctx.kv(STORE).iterate(_OPEN_AUCTION + encode_account_id(account_id)):
         yield require_auction(ctx, int.from_bytes(key[-8:], "big"))
 
 
@@ -188,7 +180,7 @@ def iterate_seizures(ctx: Context, auction_id: int | None = None) -> Iterator[pb
 
 def add_history(ctx: Context, account_id: AccountId, row: pb.HistoryRow) -> None:
     """Append a row to the history of an account; its number is given here."""
-    prefix = _HISTORY + _id_key(account_id)
+    prefix = _HISTORY + encode_account_id(account_id)
     last = next(ctx.kv(STORE).iterate(prefix, reverse=True), None)
     row.number = 1 if last is None else int.from_bytes(last[0][-8:], "big") + 1
     set_history(ctx, account_id, row)
@@ -196,14 +188,14 @@ def add_history(ctx: Context, account_id: AccountId, row: pb.HistoryRow) -> None
 
 def set_history(ctx: Context, account_id: AccountId, row: pb.HistoryRow) -> None:
     """Write a numbered row."""
-    _set(ctx, _HISTORY + _id_key(account_id) + row.number.to_bytes(8, "big"), row)
+    _set(ctx, _HISTORY + encode_account_id(account_id) + row.number.to_bytes(8, "big"), row)
 
 
 def iterate_history(
     ctx: Context, account_id: AccountId, start_after: int = 0
 ) -> Iterator[pb.HistoryRow]:
     """Rows of an account by number, after one; bound the work at the call site."""
-    prefix = _HISTORY + _id_key(account_id)
+    prefix = _HISTORY + encode_account_id(account_id)
     start, end = prefix + (start_after + 1).to_bytes(8, "big"), prefix + b"\xff" * 9
     for _, value in ctx.kv(STORE).iterate_range(start, end):
         yield pb.HistoryRow.FromString(value)
@@ -212,7 +204,7 @@ def iterate_history(
 def iterate_all_history(ctx: Context) -> Iterator[pb.HistoryEntry]:
     """All rows with their accounts (for the export)."""
     for key, value in ctx.kv(STORE).iterate(_HISTORY):
-        account_id = _parse_id(key[1:-8])
+        account_id = decode_account_id(key[1:-8])
         yield pb.HistoryEntry(
             owner=account_id.owner,
             account=account_id.number,

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
-from chain.modules.accounts.types import AccountId
+from chain.modules.accounts.types import AccountId, decode_account_id, encode_account_id
 from chain.modules.markets.errors import UnknownMarket
 from chain.modules.markets.params import build_default_params, validate_params
 from chain.modules.markets.types import Market, MarketState, MarketStatus, RestingOrder, Side
@@ -274,8 +274,7 @@ def reduce_order(ctx: Context, account_id: AccountId, order_id: int, steps: int)
 
 
 def _account_key(account_id: AccountId) -> bytes:
-    owner, number = account_id
-    return _ACCOUNT_ORDERS + owner.encode() + b"\x00" + bytes((number,))
+    return _ACCOUNT_ORDERS + encode_account_id(account_id)
 
 
 def get_account_orders(ctx: Context, account_id: AccountId) -> list[RestingOrder]:
@@ -323,7 +322,7 @@ def set_account_orders(ctx: Context, account_id: AccountId, orders: list[Resting
 def iterate_all_orders(ctx: Context) -> Iterator[tuple[AccountId, RestingOrder]]:
     """All resting orders with their accounts, in order of account."""
     for key, _ in ctx.kv(STORE).iterate(_ACCOUNT_ORDERS):
-        account_id = AccountId(Address(key[1:-2].decode()), key[-1])
+        account_id = decode_account_id(key[1:])
         for order in get_account_orders(ctx, account_id):
             yield account_id, order
 
