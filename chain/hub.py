@@ -4,7 +4,10 @@ from typing import Final
 
 from chain import ibc
 from chain.assembly import build_chain
+from chain.ibc.apps import transfer
 from chain.ibc.apps.margin import PORT, MarginApplication
+from chain.ibc.apps.transfer.application import TransferApplication
+from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
 from chain.modules import accounts, collateral, council, insurance, liquidation, markets, oracle
 from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
 from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
@@ -12,10 +15,14 @@ from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PAC
 MARGIN: Final = MarginApplication({**COLLATERAL_PACKETS, **LIQUIDATION_PACKETS})
 """What the hub does with margin-1 packets."""
 
+TRANSFER: Final = TransferApplication()
+"""What the hub does with transfers."""
+
 HUB = build_chain(
     "margin-hub",
     (
-        ibc.module({PORT: MARGIN}, council.state.get_authority),
+        ibc.module({PORT: MARGIN, TRANSFER_PORT: TRANSFER}, council.state.get_authority),
+        transfer.module(council.state.get_authority),
         oracle.module(),
         accounts.MODULE,
         markets.MODULE,

@@ -4,7 +4,10 @@ from typing import Final
 
 from chain import ibc
 from chain.assembly import build_chain
+from chain.ibc.apps import transfer
 from chain.ibc.apps.margin import PORT, MarginApplication
+from chain.ibc.apps.transfer.application import TransferApplication
+from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
 from chain.modules import council, vault
 from chain.modules.vault.packets import PACKET_HANDLERS as VAULT_PACKETS
 
@@ -12,5 +15,12 @@ MARGIN: Final = MarginApplication(VAULT_PACKETS)
 """What a vault does with margin-1 packets."""
 
 SPOKE = build_chain(
-    "margin-spoke", (ibc.module({PORT: MARGIN}, council.state.get_authority), vault.MODULE)
+    "margin-spoke",
+    (
+        ibc.module(
+            {PORT: MARGIN, TRANSFER_PORT: TransferApplication()}, council.state.get_authority
+        ),
+        transfer.module(council.state.get_authority),
+        vault.MODULE,
+    ),
 )

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from chain.client.json_text import TooDeep, load_json, measure_depth
+from chain.client.json_text import TooDeep, is_deeper, load_json
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,8 @@ from chain.client.json_text import TooDeep, load_json, measure_depth
     ],
 )
 def test_depth_counts_brackets_outside_texts(text, depth):
-    assert measure_depth(text) == depth
+    assert not is_deeper(text, depth)
+    assert depth == 0 or is_deeper(text, depth - 1)
 
 
 def test_bound_is_inclusive():

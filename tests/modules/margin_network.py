@@ -108,7 +108,13 @@ class End:
         channels.delete_packet_commitment(ctx, *place)
 
 
-def open_channel(ctx: Context, other_chain: str, channel_id: str = "channel-0") -> None:
+def open_channel(
+    ctx: Context,
+    other_chain: str,
+    channel_id: str = "channel-0",
+    port_id: str = PORT,
+    version: str = VERSION,
+) -> None:
     """An open channel over an active client of the other chain."""
     number = channel_id.removeprefix("channel-")
     client_id, connection_id = f"07-tendermint-{number}", f"connection-{number}"
@@ -125,12 +131,12 @@ def open_channel(ctx: Context, other_chain: str, channel_id: str = "channel-0") 
     channel = channel_pb2.Channel(
         state=channel_pb2.STATE_OPEN,
         ordering=channel_pb2.ORDER_UNORDERED,
-        counterparty=channel_pb2.Counterparty(port_id=PORT, channel_id="channel-0"),
+        counterparty=channel_pb2.Counterparty(port_id=port_id, channel_id="channel-0"),
         connection_hops=[connection_id],
-        version=VERSION,
+        version=version,
     )
-    channels.set_channel(ctx, PORT, channel_id, channel)
-    channels.set_next_sequence_send(ctx, PORT, channel_id, 1)
+    channels.set_channel(ctx, port_id, channel_id, channel)
+    channels.set_next_sequence_send(ctx, port_id, channel_id, 1)
 
 
 def touch_client(ctx: Context, client_id: str = "07-tendermint-0") -> None:

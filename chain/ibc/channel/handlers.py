@@ -310,6 +310,11 @@ class ChannelMessages:
             raise
         except ChainError as error:
             acknowledgement = application.error_acknowledgement(error)
+            # The acknowledgement holds a code alone; whoever asks why finds the reason here.
+            ctx.emit(
+                "packet_refused",
+                {"codespace": error.codespace, "code": error.code, "reason": str(error)},
+            )
         if acknowledgement:
             packets.write_acknowledgement(ctx, packet, acknowledgement)
         return tx_pb2.MsgRecvPacketResponse(result=SUCCESS)
