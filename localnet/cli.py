@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from localnet.deployment import Localnet, ensure_localnet
+from localnet.deployment import Localnet, LocalnetOptions, ensure_localnet
 from localnet.network import DEFAULT_ROOT
+from localnet.topology import DEFAULT_VALIDATORS
 
 app = typer.Typer(
     name="mlocalnet",
@@ -35,6 +36,7 @@ OutputOption = Annotated[
 EXIT_REFUSED = 1
 _FOLLOW_S = 0.3
 _LOG_BYTES = 16_384
+_VALIDATORS_MAX = 20
 
 _console = Console(stderr=True, highlight=False)
 
@@ -84,6 +86,9 @@ def up(
     is_fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew: what the folder holds is removed.")
     ] = False,
+    validators: Annotated[
+        str, typer.Option("--validators", help="How many, e.g. 2,1,1 for hub, alpha, beta.")
+    ] = "4,2,2",
     root: RootOption = DEFAULT_ROOT,
     output: OutputOption = "",
 ) -> None:
@@ -92,7 +97,8 @@ def up(
     with _refusals():
         progress = ProgressLine()
         with _terminable():
-            localnet = ensure_localnet(root, is_fresh=is_fresh, progress=progress)
+            options = LocalnetOptions(validators=_parse_validators(validators))
+            localnet = ensure_localnet(root, options, is_fresh=is_fresh, progress=progress)
             try:
                 localnet.up(progress)
             except KeyboardInterrupt:
@@ -106,6 +112,15 @@ def up(
             _show_next_commands(localnet)
         if is_foreground:
             _stay(localnet, progress)
+
+
+def _parse_validators(text: str) -> dict[str, int]:
+    counts = [int(word) if word.isdecimal() else 0 for word in text.split(",")]
+    if len(counts) != len(DEFAULT_VALIDATORS) or not all(0 < n <= _VALIDATORS_MAX for n in counts):
+        raise typer.BadParameter(
+            f"--validators {text!r} must be three numbers from 1 to {_VALIDATORS_MAX}, as 4,2,2"
+        )
+    return dict(zip(DEFAULT_VALIDATORS, counts, strict=True))
 
 
 @contextmanager
@@ -287,20 +302,19 @@ def _list_accounts() -> list[dict[str, str]]:
 
 def _show_status(localnet: Localnet) -> None:
     console = Console(highlight=False)
-    table = Table("node", "state", "height", "pids app/CometBFT", "RPC", "gRPC", "REST", "home")
+    table = _make_table("node", "state", "height", "pids", "RPC", "gRPC", "home")
     for row in localnet.node_status():
         table.add_row(
             row.name,
             row.state,
             str(row.height or "-"),
-            f"{row.app_pid or '-'}/{row.cometbft_pid or '-'}",
+            f"{row.app_pid or '-'} {row.cometbft_pid or '-'}",
             row.rpc.removeprefix("http://"),
             row.grpc,
-            row.rest.removeprefix("http://"),
             _shorten(row.home),
         )
     console.print(table)
-    services = Table("service", "state", "pid", "metrics", "home", "log")
+    services = _make_table("service", "state", "pid", "metrics", "home", "log")
     for service in localnet.service_status():
         services.add_row(
             service.name,
@@ -311,7 +325,15 @@ def _show_status(localnet: Localnet) -> None:
             _shorten(service.log),
         )
     console.print(services)
-    console.print(f"logs: {_shorten(str(localnet.network.logs))}")
+    console.print(f"pids: application, CometBFT; logs: {_shorten(str(localnet.network.logs))}")
+
+
+def _make_table(*titles: str) -> Table:
+    """A table that folds what does not fit: a path cut short is of no use."""
+    table = Table()
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
 
 
 def _shorten(path: str) -> str:
@@ -325,7 +347,7 @@ def _shorten(path: str) -> str:
 def _show_accounts(*, has_mnemonics: bool = False) -> None:
     console = Console(highlight=False)
     console.print("Named accounts: PUBLIC KEYS, UNSAFE outside this network", style="bold red")
-    table = Table("name", "address", "role", *(("mnemonic",) if has_mnemonics else ()))
+    table = _make_table("name", "address", "role", *(("mnemonic",) if has_mnemonics else ()))
     for account in _list_accounts():
         words = (account["mnemonic"],) if has_mnemonics else ()
         table.add_row(account["name"], account["address"], account["role"], *words)

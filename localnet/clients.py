@@ -33,6 +33,7 @@ _RPC_TIMEOUT_S: Final = 5.0
 _CALL_TIMEOUT_S: Final = 4.0
 _PAUSE_S: Final = 0.25
 _REBROADCAST_S: Final = 5.0
+_LOOK_S: Final = 6.0
 _WRONG_SEQUENCE: Final = ("sdk", 32)
 _EXPECTED_SEQUENCE: Final = re.compile(r"expected (\d+), got \d+")
 
@@ -63,8 +64,7 @@ class Chain:
                     return await ask(0)
                 except (NodeUnavailable, httpx2.HTTPError) as error:
                     last = error
-                    self._nodes.append(self._nodes.pop(0))
-                    self._rpcs.append(self._rpcs.pop(0))
+                    self._turn()
             if time.monotonic() > deadline:
                 raise NodeUnavailable(
                     f"no node of {self.chain_id} answered for {timeout_s:g} s: {last}"
@@ -158,13 +158,10 @@ class Chain:
                         raise
                     if is_late:
                         raise
-                    # A node that lags, or a transaction of ours that did get in: look again.
-                    found = await self._find(tx)
+                    found = await self._settle_sequence(wallet.address, signer, tx, str(error))
                     if found is not None:
                         self._advance(wallet.address, signer)
                         return found
-                    self._learn_sequence(wallet.address, signer, str(error))
-                    await asyncio.sleep(_PAUSE_S)
                     continue
                 self._advance(wallet.address, signer)
                 return outcome
@@ -180,12 +177,36 @@ class Chain:
     def _advance(self, address: str, used: SignerState) -> None:
         self._signers[address] = SignerState(used.chain_id, used.account_number, used.sequence + 1)
 
-    def _learn_sequence(self, address: str, used: SignerState, text: str) -> None:
+    async def _settle_sequence(
+        self, address: str, used: SignerState, tx: bytes, text: str
+    ) -> TxOutcome | None:
+        """What a refused sequence means: the transaction is in after all, or another one is due.
+
+        A node that expects a lower one lags behind: the next node is asked. One that expects a
+        higher one has seen the sequence used, by these very bytes unless nobody finds them.
+        """
         match = _EXPECTED_SEQUENCE.search(text)
+        if match is not None and int(match[1]) < used.sequence:
+            self._turn()
+            await asyncio.sleep(_PAUSE_S)
+            return None
+        until = time.monotonic() + _LOOK_S
+        while time.monotonic() < until:
+            found = await self._find(tx)
+            if found is not None:
+                return found
+            self._turn()
+            await asyncio.sleep(_PAUSE_S)
         if match is None:
             self._signers.pop(address, None)
         else:
             self._signers[address] = SignerState(used.chain_id, used.account_number, int(match[1]))
+        return None
+
+    def _turn(self) -> None:
+        """Ask the next node first from now on."""
+        self._nodes.append(self._nodes.pop(0))
+        self._rpcs.append(self._rpcs.pop(0))
 
     async def _see_committed(self, tx: bytes, deadline: float) -> TxOutcome:
         """Hand the bytes out until a block holds them; raises TxRefused, WaitTimeout."""
@@ -193,7 +214,7 @@ class Chain:
             try:
                 await self._nodes[0].broadcast(tx)
             except NodeUnavailable:
-                self._nodes.append(self._nodes.pop(0))
+                self._turn()
             except TxRefused as error:
                 found = await self._find(tx)
                 if found is not None:
@@ -216,7 +237,7 @@ class Chain:
         except NotFound:
             return None
         except NodeUnavailable:
-            self._nodes.append(self._nodes.pop(0))
+            self._turn()
             return None
 
 

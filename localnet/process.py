@@ -24,6 +24,7 @@ from localnet.topology import NodeSpec
 Part = Literal["app", "cometbft", "both"]
 
 _POLL_S = 0.05
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 APP_START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 
@@ -40,6 +41,13 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() not in _ENDED
+    except psutil.Error:
+        return False
 
 
 @dataclass(slots=True)
@@ -62,10 +70,9 @@ class LocalProcess:
             saved = json.loads(self.pid_path.read_text())
             process = psutil.Process(saved["pid"])
             is_same = abs(process.create_time() - saved["create_time"]) < 0.1
-            is_alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
-        return process if is_same and is_alive else None
+        return process if is_same and _is_alive(process) else None
 
     @property
     def pid(self) -> int | None:
@@ -126,10 +133,14 @@ class LocalProcess:
         self.pid_path.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        self.send(signal.SIGKILL)
-        if not self.wait_ended(STOP_TIMEOUT_S):
-            raise ProcessFailed(f"{self.name} (pid {self.pid}) does not die")
+        """SIGKILL, and wait until it is gone; a successor that a supervisor starts is let live."""
+        process = self.process
+        if process is None:
+            return
+        with suppress(psutil.Error):
+            process.kill()
+        if not wait_until(lambda: not _is_alive(process), STOP_TIMEOUT_S):
+            raise ProcessFailed(f"{self.name} (pid {process.pid}) does not die")
 
     def wait_ended(self, timeout_s: float) -> bool:
         """Whether it ended in time."""

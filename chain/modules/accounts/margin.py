@@ -194,7 +194,7 @@ def find_initial_shortfall(ctx: Context, margin: AccountMargin) -> str:
         shortfall = margin.initial_uusd - margin.equity_initial_uusd
         return (
             f"initial equity would be {margin.equity_initial_uusd} uusd, below the initial "
-            f"requirement of {margin.initial_uusd}; deposit {shortfall} uusd or reduce the order"
+            f"requirement of {margin.initial_uusd}; deposit {shortfall} uusd or ask for less"
         )
     leverage = state.get_params(ctx).leverage_max
     largest = leverage * max(0, margin.equity_initial_uusd)
@@ -226,12 +226,6 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     margin = compute_account_margin(ctx, account_after)
     if not margin.positions and account_after.cash_uusd >= 0:
         return margin
-    for position in margin.positions:
-        require_price(ctx, position.asset, Action.WITHDRAW)
-    for lien in margin.liens:
-        if lien.factors.recognized_amount == 0:
-            continue
-        require_price(ctx, lien.factors.asset, Action.WITHDRAW)
     require_initial_margin(ctx, margin)
     missing = compute_shortfall_uusd(margin.equity_uusd, margin.maintenance_uusd, WITHDRAWAL_RATIO)
     if missing:
@@ -245,4 +239,11 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
         )
     if margin.state is not MarginState.HEALTHY:
         raise InsufficientMargin(f"equity would be {margin.equity_uusd} uusd, below zero; deposit")
+    # Prices last: who lacks margin is told how much, not to wait for a price that would not help.
+    for position in margin.positions:
+        require_price(ctx, position.asset, Action.WITHDRAW)
+    for lien in margin.liens:
+        if lien.factors.recognized_amount == 0:
+            continue
+        require_price(ctx, lien.factors.asset, Action.WITHDRAW)
     return margin
