@@ -61,7 +61,8 @@ from chain.units import NANOSECONDS
 
 APP_VERSION: Final = 1
 SIMULATE_PATH: Final = "/cosmos.tx.v1beta1.Service/Simulate"
-_PREPARED_BYTES_MAX: Final = 64 << 20
+_PREPARED_BYTES_MAX: Final = 8 << 20
+"""Two full blocks; a prepared transaction takes about ten times its bytes of memory."""
 
 _log = structlog.get_logger("chain.runtime")
 
@@ -80,7 +81,7 @@ class NodeOptions:
 
 
 class PreparedCache:
-    """Prepared transactions by their bytes, bounded: CheckTx decodes, FinalizeBlock reuses."""
+    """Prepared transactions by their bytes, bounded: CheckTx decodes, FinalizeBlock takes out."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[bytes, PreparedTx] = OrderedDict()
@@ -90,6 +91,12 @@ class PreparedCache:
     def get(self, raw: bytes) -> PreparedTx | None:
         """The transaction decoded before, or None."""
         return self._entries.get(raw)
+
+    def discard(self, raw: bytes) -> None:
+        """Forget a transaction that was executed."""
+        with self._lock:
+            if self._entries.pop(raw, None) is not None:
+                self._size -= len(raw)
 
     def add(self, prepared: PreparedTx) -> None:
         """Remember a transaction, forgetting the oldest over the bound."""
@@ -481,6 +488,7 @@ class Application:
             except ChainError as error:
                 results.append(build_refused_tx_result(error))
                 continue
+            self._prepared.discard(raw)
             results.append(build_tx_result(self._executor.run(ctx, prepared, messages=True)))
         return results
 
