@@ -110,12 +110,6 @@ class Chain:
         """The height of the node that answers."""
         return int((await self.ask_rpc("status"))["sync_info"]["latest_block_height"])
 
-    async def block_time(self, height: int) -> str:
-        """A block's time as its header writes it, RFC 3339."""
-        block = await self.ask_rpc("block", height=str(height))
-        time_text: str = block["block"]["header"]["time"]
-        return time_text
-
     async def block_events(self, height: int) -> list[tuple[str, dict[str, str]]]:
         """All events of a block, transactions' first, those of the block itself after."""
         results = await self.ask_rpc("block_results", height=str(height))

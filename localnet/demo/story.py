@@ -376,9 +376,10 @@ class Story:
         deadline = time.monotonic() + timeout_s
         while True:
             rows = await hub_queries.get_history(self.hub, self.trader.address)
-            for row in rows[told:]:
-                tier = liquidation_pb2.Tier.Name(row.tier).removeprefix("TIER_").lower()
-                self.narrator.say(f"height {row.height}  {tier}: {row.reason} [{row.amount}]")
+            for row, before in zip(rows[told:], [None, *rows][told:], strict=False):
+                if before is None or not _is_repeated(row, before):
+                    tier = liquidation_pb2.Tier.Name(row.tier).removeprefix("TIER_").lower()
+                    self.narrator.say(f"height {row.height}  {tier}: {row.reason}")
             told = max(told, len(rows))
             is_over = not await hub_queries.has_case(self.hub, self.trader.address)
             if is_over and not await hub_queries.get_flights(self.hub):
@@ -655,6 +656,15 @@ def _describe_supplies(
         }
         for denom in sorted({*before, *after})
     }
+
+
+def _is_repeated(row: liquidation_pb2.HistoryRow, before: liquidation_pb2.HistoryRow) -> bool:
+    """Whether a row says of another block what the row before it said, figures apart."""
+    words, words_before = (
+        [word for word in text.split() if not word.isdecimal()]
+        for text in (row.reason, before.reason)
+    )
+    return (row.tier, words) == (before.tier, words_before)
 
 
 def _usd(uusd: str) -> str:
