@@ -76,3 +76,145 @@ def black_scholes(spot, strike, vol, years, kind, rate, carry):
         theta,
         sign * strike * years * discount * cdf2,
     )
+
+
+def price_expiry(expiry, factor, vol_factor):
+    """mtm_e(s, v) of the rules: Σ a·B76(var·s + fix, K, vol·v, T)."""
+    forward = expiry["var"] * factor + expiry["fix"]
+    years = expiry["seconds"] / YEAR
+    return sum(
+        (
+            amount * black76(forward, strike, vol * vol_factor, years, kind)
+            for strike, kind, amount, vol in expiry["options"]
+        ),
+        ZERO,
+    )
+
+
+def portfolio_margin(holding, rows, p):
+    """(IM, MM, total mtm, min_span, worst profits) of the scenario rule; holding and p are plain
+    dictionaries of decimals, rows are (factor, "up" | "none" | "down", weight)."""
+    spot = holding["spot"]
+    base_value = holding["base"] * spot / holding["stable"]
+    marks, basis, static = [], ZERO, ZERO
+    prepared = []
+    for e in holding["expiries"]:
+        years = e["seconds"] / YEAR
+        month = Decimal(30 * 86_400)
+        tau = month / max(e["seconds"], p["dte_floor"])
+        m = tau ** (p["short_pow"] if e["seconds"] <= month else p["long_pow"])
+        factors = {
+            "up": 1 + p["vol_up"] * m,
+            "none": ONE,
+            "down": max(ZERO, 1 - p["vol_down"] * m),
+        }
+        rate = max(ZERO, e["rate"]) * p["rate_mult"] + p["rate_add"] + e["latency"]
+        prepared.append((e, factors, p["base_discount"] * (-years * rate).exp()))
+        mark = price_expiry(e, ONE, ONE)
+        marks.append(mark)
+        moves = [price_expiry(e, p[side], ONE) - mark for side in ("basis_up", "basis_down")]
+        basis += min(*moves, ZERO) * (p["basis_add"] + p["basis_mult"] * years)
+        strikes = {strike for strike, *_ in e["options"]}
+        for k in strikes:
+            sides = [
+                sum((a for s, kind, a, _ in e["options"] if s == k and kind == side), ZERO)
+                for side in ("call", "put")
+            ]
+            if sides[0] * sides[1] < 0:
+                sides = [sum(sides)]
+            static += sum(-a for a in sides if a < 0) * p["opt_pct"] * spot
+    static += (abs(holding["perp"]) * p["perp_pct"] + holding["base"] * p["base_pct"]) * spot
+    profits = []
+    for s, direction, weight in rows:
+        profit = base_value * (s - 1) + holding["perp"] * holding["perp_price"] * (s - 1)
+        for (e, factors, discount), mark in zip(prepared, marks, strict=True):
+            value = price_expiry(e, s, factors[direction])
+            profit += (value * discount if value > 0 else value) - mark
+        profits.append(profit * weight)
+    deltas = [holding["perp"], holding["base"]]
+    for e in holding["expiries"]:
+        forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
+        for strike, kind, amount, vol in e["options"]:
+            sign = 1 if kind == "call" else -1
+            if years == 0:
+                slope = ONE if sign * (forward - strike) > 0 else ZERO
+            else:
+                w = vol * years.sqrt()
+                slope = distribution(sign * ((forward / strike).ln() / w + w / 2))
+            deltas.append(amount * sign * slope * e["var"] / forward)
+    net, gross = abs(sum(deltas)), sum(map(abs, deltas))
+    floor = (p["net_delta_pct"] * net + p["hedged_delta_pct"] * (gross - net)) * spot
+    min_span = min(basis, *profits, -floor) - static
+    total = base_value + holding["perp_pnl"] + sum(marks, ZERO)
+    first = min(holding["spot_conf"], holding["perp_conf"] if holding["perp"] else ONE)
+    legs = [(first, abs(holding["perp"]) + holding["base"])]
+    legs += [
+        (min(first, *e["confs"]), sum((abs(a) for _, _, a, _ in e["options"]), ZERO))
+        for e in holding["expiries"]
+    ]
+    charge = sum(
+        ((1 - c) * p["conf_margin"] * n * spot for c, n in legs if c < p["conf_threshold"]), ZERO
+    )
+    im = p["im_factor"] + max(ZERO, p["peg_threshold"] - holding["stable"]) * p["peg_factor"]
+    cash = holding["cash"]
+    initial = min_span * im - charge + total + cash
+    return initial, min_span * p["mm_factor"] + total + cash, total, min_span, profits
+
+
+def standard_margin(holding, p):
+    """(IM, MM) of the rule-based margin of one underlying; dictionaries as above."""
+    spot, totals = holding["spot"], []
+    shorts = ZERO
+    for initial in (True, False):
+        total = holding["cash"] + holding["perp_pnl"] + holding["base"] * spot * p["base_factor"]
+        rate = p["perp_im"] if initial else p["perp_mm"]
+        total -= abs(holding["perp"]) * holding["perp_price"] * rate
+        charged = []
+        for e in holding["expiries"]:
+            forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
+            legs = ZERO
+            for strike, kind, a, vol in e["options"]:
+                if a >= 0:
+                    continue
+                mtm = a * black76(forward, strike, vol, years, kind)
+                out = max(ZERO, (strike - spot if kind == "call" else spot - strike) / spot)
+                mult = max(p["floor"], p["base"] - out) * spot
+                if kind == "call":
+                    legs += mult * a + mtm if initial else p["mm_call"] * spot * a + mtm
+                else:
+                    mm = min(p["mm_put"] * spot * a, p["mm_put_mtm"] * mtm) + mtm
+                    legs += min(mult * a + mtm, mm * p["put_scale"]) if initial else mm
+
+            def payoff(level, e=e):
+                return sum(
+                    a * max(ZERO, level - k if kind == "call" else k - level)
+                    for k, kind, a, _ in e["options"]
+                )
+
+            loss = min(ZERO, payoff(ZERO), *(payoff(k) for k, *_ in e["options"]), ZERO)
+            calls = sum((a for _, kind, a, _ in e["options"] if kind == "call"), ZERO)
+            if calls < 0:
+                loss += p["unpaired_im" if initial else "unpaired_mm"] * forward * calls
+            total += max(legs, loss)
+            shorts = -sum((a for *_, a, _ in e["options"] if a < 0), ZERO)
+            charged.append((min(holding["spot_conf"], e["confs"][0], e["confs"][2]), shorts))
+        if initial:
+            perp = abs(holding["perp"])
+            charged += [
+                (min(holding["spot_conf"], holding["perp_conf"]), perp),
+                (holding["spot_conf"], holding["base"]),
+            ]
+            short_count = sum((n for _, n in charged[:-2]), ZERO)
+            if holding["stable"] < p["peg_threshold"]:
+                gap = p["peg_threshold"] - holding["stable"]
+                total -= gap * p["peg_factor"] * spot * (perp + short_count)
+            total -= sum(
+                (
+                    (1 - c) * p["conf_factor"] * spot * n
+                    for c, n in charged
+                    if c < p["conf_threshold"]
+                ),
+                ZERO,
+            )
+        totals.append(total)
+    return tuple(totals)
