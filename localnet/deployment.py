@@ -155,6 +155,7 @@ class Localnet:
 
         Idempotent. Raises ProcessFailed with the log's end, DecisionFailed.
         """
+        self._mark_stopped(is_stopped=False)
         self.feed.start()
         self.network.up(progress, timeout_s)
         self._link(progress)
@@ -211,11 +212,16 @@ class Localnet:
         return revived
 
     def supervise(self, stop: threading.Event, progress: Progress, interval_s: float = 1.0) -> None:
-        """Revive what dies until told to stop; a start that fails is tried again, slower."""
-        self._mark_stopped(is_stopped=False)
+        """Revive what dies until told to stop, or until another command takes the network down.
+
+        A start that fails is tried again, slower.
+        """
         wait_s = interval_s
         while not stop.wait(wait_s):
             wait_s = interval_s
+            if self._stop_marker.exists():
+                progress("another command stops the network")
+                return
             try:
                 for name in self.revive():
                     progress(f"{name} had died and is started again")
