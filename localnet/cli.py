@@ -37,6 +37,8 @@ EXIT_REFUSED = 1
 _FOLLOW_S = 0.3
 _LOG_BYTES = 16_384
 _VALIDATORS_MAX = 20
+_DEMO_ROOT = Path(".localnet-demo")
+_DEMO_REPORT = Path("demo-report.json")
 
 _console = Console(stderr=True, highlight=False)
 
@@ -266,13 +268,13 @@ def accounts(output: OutputOption = "") -> None:
 @app.command()
 def demo(
     *,
-    report: Annotated[Path, typer.Option("--report", help="Where to write the report.")] = Path(
-        "demo-report.json"
-    ),
+    report: Annotated[
+        Path, typer.Option("--report", help="Where to write the report.")
+    ] = _DEMO_REPORT,
     is_kept: Annotated[
         bool, typer.Option("--keep", help="Leave the network running at the end.")
     ] = False,
-    root: RootOption = DEFAULT_ROOT / "demo",
+    root: RootOption = _DEMO_ROOT,
 ) -> None:
     """Play the story: collateral on two chains, one account, a crash, a liquidation over chains.
 
