@@ -63,4 +63,4 @@ bench: install ## Print the figures of every benchmark
 	@$(BIN)/python -m benchmarks
 
 clean: ## Remove everything that was built or started here
-	@rm -rf $(VENV) chain/_pb .localnet .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) chain/_pb .localnet .localnet-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -275,16 +275,22 @@ def demo(
         bool, typer.Option("--keep", help="Leave the network running at the end.")
     ] = False,
     root: RootOption = _DEMO_ROOT,
+    output: OutputOption = "",
 ) -> None:
     """Play the story: collateral on two chains, one account, a crash, a liquidation over chains.
 
-    Exit 0 only when every identity of the report holds.
+    Exit 0 only when every identity of the report holds. Piped, the story is told on standard error.
     """
+    is_json = _is_json(output)
     from localnet.demo.run import play_demo  # noqa: PLC0415  (the story imports every client)
 
     with _refusals(), _terminable():
-        is_whole = play_demo(root, report, Console(highlight=False), is_kept=is_kept)
-    if not is_whole:
+        console = Console(highlight=False, stderr=is_json)
+        document = play_demo(root, report, console, is_kept=is_kept)
+    if is_json:
+        summary = {key: document[key] for key in ("holds", "duration_s")}
+        _print_json({**summary, "report": str(report)})
+    if not document["holds"]:
         raise typer.Exit(EXIT_REFUSED)
 
 
