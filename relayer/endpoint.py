@@ -5,6 +5,7 @@ the first that answers and is not behind serves; a node that stops answering is 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -14,9 +15,10 @@ from google.protobuf.message import Message
 
 from chain._pb.cosmos.ics23.v1 import proofs_pb2
 from chain._pb.ibc.core.commitment.v1 import commitment_pb2
+from chain._pb.tendermint.abci import types_pb2 as abci
 from chain._pb.tendermint.crypto import proof_pb2
-from chain.client.comet import CometClient
-from chain.client.errors import MalformedAnswer, NodeUnavailable, NotFound, QueryRefused
+from chain.client.comet import QUERIES_AT_ONCE_MAX, CometClient, StateQuery
+from chain.client.errors import MalformedAnswer, NodeUnavailable, NotFound, QueryRefused, RpcError
 from chain.ibc.height import parse_revision
 from relayer.config import ChainSection
 from relayer.plan import Tip
@@ -25,9 +27,14 @@ from relayer.telemetry import Telemetry
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
+CALLS_AT_ONCE_MAX: Final = 8
+"""Batches of queries under way at once: a node answers one after the other anyway."""
+TIP_AGE_S_MAX: Final = 0.1
 HEIGHT_LAG_MAX: Final = 5
 """A node this many blocks behind the best one known is not asked."""
 _NOT_FOUND_MARKS: Final = ("code = NotFound", "not found")
+
+_Waiting = tuple[StateQuery, "asyncio.Future[abci.ResponseQuery]"]
 
 log = structlog.get_logger("relayer.endpoint")
 
@@ -60,6 +67,10 @@ class Endpoint:
         self._last_tip = Tip(self.revision, 0, 0)
         self.block_interval_s = 1.0
         self._nodes: tuple[Endpoint, ...] = ()
+        self._waiting: list[_Waiting] = []
+        self._asking: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
+        self._tip_s = 0.0
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -116,7 +127,12 @@ class Endpoint:
             log.warning("endpoint_changed", chain=self.chain_id, to=self.client.url, reason=reason)
 
     async def latest(self) -> Tip:
-        """The newest block: its height and time. A node that lags far behind is left."""
+        """The newest block: its height and time, at most TIP_AGE_S_MAX old.
+
+        A node that lags far behind is left.
+        """
+        if time.monotonic() < self._tip_s + TIP_AGE_S_MAX:
+            return self._last_tip
         for _ in self._clients:
             status = await self.ask("status", lambda client: client.status())
             if status.network != self.chain_id:
@@ -135,11 +151,9 @@ class Endpoint:
 
     def _measure(self, tip: Tip) -> None:
         """Keep a moving average of the seconds between blocks."""
-        previous = self._last_tip
-        if tip.height <= previous.height:
-            return
-        self._last_tip = tip
-        if previous.height:
+        previous, self._last_tip = self._last_tip, tip
+        self._tip_s = time.monotonic()
+        if 0 < previous.height < tip.height:
             interval_s = (tip.time_ns - previous.time_ns) / 1e9 / (tip.height - previous.height)
             self.block_interval_s += (min(max(interval_s, 0.05), 60.0) - self.block_interval_s) / 8
 
@@ -153,11 +167,8 @@ class Endpoint:
 
         Raises QueryRefused when the height is pruned or not there yet.
         """
-        answer = await self.ask(
-            "store",
-            lambda client: client.abci_query(
-                f"store/{self.section.store_prefix}/key", path, height=height, prove=prove
-            ),
+        answer = await self._query_batched(
+            StateQuery(f"store/{self.section.store_prefix}/key", path, height, prove)
         )
         if answer.code:
             raise QueryRefused(
@@ -171,6 +182,44 @@ class Endpoint:
             proof=encode_merkle_proof(answer.proof_ops) if prove else b"",
             proof_height=answer.height + 1,
         )
+
+    async def _query_batched(self, query: StateQuery) -> abci.ResponseQuery:
+        """A query that travels with all others of this moment: a call costs more than a query."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[abci.ResponseQuery] = loop.create_future()
+        self._waiting.append((query, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._send_waiting)
+        return await future
+
+    def _send_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), QUERIES_AT_ONCE_MAX):
+            task = asyncio.create_task(self._ask_many(waiting[start : start + QUERIES_AT_ONCE_MAX]))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _ask_many(self, waiting: "list[_Waiting]") -> None:
+        try:
+            async with self._slots:
+                answers = await self.ask(
+                    "store",
+                    lambda client: client.abci_query_many([query for query, _ in waiting]),
+                )
+        except BaseException as error:
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), answer in zip(waiting, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, RpcError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
     async def query(self, path: str, request: Message, response: type[M], height: int = 0) -> M:
         """A gRPC query by its method path; raises NotFound and QueryRefused."""

@@ -14,7 +14,7 @@ import structlog
 
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from chain.client.comet import BlockResults, CometClient
-from chain.client.errors import RpcError
+from chain.client.errors import NotFound, RpcError
 from chain.client.wallet import Keyring, Wallet
 from chain.errors import ChainError
 from relayer.config import ChainSection, Config, ConfigError, record_link
@@ -31,6 +31,7 @@ from relayer.worker import PathWorker
 SCAN_BLOCKS_MAX: Final = 2_000
 """After a long absence older blocks are left to clearing."""
 SCAN_BLOCKS_AT_ONCE: Final = 8
+EXECUTION_PAUSE_S: Final = 0.05
 BALANCE_INTERVAL_S: Final = 30
 RECONNECT_PAUSE_S: Final = 2
 SILENCE_S_MAX: Final = 30
@@ -87,8 +88,17 @@ class Scanner:
         cursor = max(cursor, tip.height - SCAN_BLOCKS_MAX)
         for start in range(cursor + 1, tip.height + 1, SCAN_BLOCKS_AT_ONCE):
             heights = range(start, min(start + SCAN_BLOCKS_AT_ONCE, tip.height + 1))
-            found = await asyncio.gather(*(self._fetch(height) for height in heights))
+            found = await asyncio.gather(
+                *(self._fetch(height) for height in heights), return_exceptions=True
+            )
             for height, results in zip(heights, found, strict=True):
+                if isinstance(results, NotFound) and height == tip.height:
+                    # The block is stored and still being executed.
+                    await asyncio.sleep(EXECUTION_PAUSE_S)
+                    self.wake.set()
+                    break
+                if isinstance(results, BaseException):
+                    raise results
                 self._record(height, results)
             for worker in self.workers:
                 worker.wake.set()

@@ -16,7 +16,7 @@ from relayer.packets import Direction
 from relayer.plan import is_client_refresh_due
 from relayer.side import Side
 
-REFRESH_PAUSE_S: Final = 1
+REFRESH_PAUSE_S: Final = 2
 UNUSABLE_PAUSE_S: Final = 30
 """A frozen or expired client is looked at, and complained of, this often."""
 
@@ -116,7 +116,7 @@ class PathWorker:
                 pause_s = UNUSABLE_PAUSE_S
             except (ChainError, TimeoutError) as error:
                 log.warning("refresh_failed", client=host_side.client, why=str(error))
-                pause_s = 2 * REFRESH_PAUSE_S
+                pause_s = REFRESH_PAUSE_S
             await asyncio.sleep(pause_s)
 
     async def refresh(self, host_side: Side, reference: Side) -> None:

@@ -34,6 +34,8 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 10.0
 PER_PAGE_MAX: Final = 100
 """CometBFT gives at most 100 rows a page."""
+QUERIES_AT_ONCE_MAX: Final = 10
+"""CometBFT's default max_request_batch_size."""
 WEBSOCKET_BYTES_MAX: Final = 64 * 1024 * 1024
 """A NewBlock event carries the whole block with all results."""
 _NOT_FOUND_TEXTS = ("not found", "could not find results")
@@ -119,6 +121,16 @@ class SubscriptionEvent:
     attributes: Mapping[str, Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class StateQuery:
+    """One ABCI query of a batch; height 0 means latest."""
+
+    path: str
+    data: bytes
+    height: int = 0
+    is_proven: bool = False
+
+
 class CometClient:
     """An asynchronous client of one node's RPC; use it as a context manager or call aclose().
 
@@ -158,13 +170,18 @@ class CometClient:
 
     async def call(self, method: str, **params: object) -> Mapping[str, Any]:
         """The `result` of one JSON-RPC call; parameters that are None are left out."""
+        return _take_result(method, await self._post(method, self._build_request(method, params)))
+
+    def _build_request(self, method: str, params: Mapping[str, object]) -> dict[str, object]:
         self._next_id += 1
-        request = {
+        return {
             "jsonrpc": "2.0",
             "id": self._next_id,
             "method": method,
             "params": {key: value for key, value in params.items() if value is not None},
         }
+
+    async def _post(self, method: str, request: object) -> Any:
         try:
             response = await self._http.post("/", json=request)
         except httpx2.HTTPError as error:
@@ -173,12 +190,11 @@ class CometClient:
                 f"node runs and that its RPC address is right"
             ) from error
         try:
-            answer = response.json()
+            return response.json()
         except ValueError as error:
             raise MalformedAnswer(
                 f"{method} at {self.url}: HTTP status {response.status_code}, body is not JSON"
             ) from error
-        return _take_result(method, answer)
 
     async def status(self) -> NodeStatus:
         """Identity and progress of the node."""
@@ -329,6 +345,34 @@ class CometClient:
                 )
             await asyncio.sleep(0.1)
 
+    async def abci_query_many(
+        self, queries: Sequence[StateQuery]
+    ) -> tuple[abci.ResponseQuery | RpcError, ...]:
+        """The answers to at most QUERIES_AT_ONCE_MAX queries in one call, in their order.
+
+        One that the node refused has its error in place of an answer.
+        """
+        requests = [
+            self._build_request(
+                "abci_query",
+                {
+                    "path": query.path,
+                    "data": query.data.hex(),
+                    "height": str(query.height),
+                    "prove": query.is_proven,
+                },
+            )
+            for query in queries
+        ]
+        rows = await self._post("abci_query", requests)
+        if len(requests) == 1 and isinstance(rows, dict):
+            rows = [rows]  # A batch of one is answered as a plain call.
+        if not isinstance(rows, list):
+            _take_result("abci_query", rows)
+            raise MalformedAnswer(f"abci_query at {self.url}: a batch is answered by one object")
+        by_id = {row.get("id"): row for row in rows if isinstance(row, dict)}
+        return tuple(_take_query(by_id.get(request["id"])) for request in requests)
+
     @asynccontextmanager
     async def subscribe(self, *queries: str) -> AsyncIterator[AsyncIterator[SubscriptionEvent]]:
         """A stream of events that match any of the queries, e.g. `tm.event='NewBlock'`.
@@ -409,6 +453,14 @@ def _take_result(method: str, answer: object) -> Mapping[str, Any]:
     if not isinstance(result, dict):
         raise MalformedAnswer(f"{method}: neither result nor error in the answer")
     return result
+
+
+def _take_query(answer: object) -> abci.ResponseQuery | RpcError:
+    try:
+        raw = _take_result("abci_query", answer)
+    except RpcError as error:
+        return error
+    return _parsed("abci_query", lambda: parse.parse_query_result(raw["response"]))
 
 
 def _parsed(method: str, read: Callable[[], T]) -> T:
