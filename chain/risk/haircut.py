@@ -110,6 +110,19 @@ def compute_haircut_ppm(
     return PPM - weight
 
 
+def compute_path_security_ppm(route_ppm: int, hop_ppm: int, further_hops: int) -> int:
+    """The security haircut of a token that crossed further chains before its route (row 51).
+
+    1 - (1 - route)·(1 - hop)^hops in ppm: every hop multiplies, the kept share floored each time.
+    """
+    kept = PPM - clamp(route_ppm, 0, PPM)
+    for _ in range(further_hops):
+        kept = mul_ppm_floor(kept, PPM - clamp(hop_ppm, 0, PPM))
+        if kept == 0 or hop_ppm == 0:
+            break
+    return PPM - kept
+
+
 def compute_asset_value_uusd(amount: int, price_wad: int, decimals: int) -> int:
     """V = floor(amount·P / 10^decimals) in uusd, `price_wad` USD a whole unit."""
     return floor_div(amount * price_wad, 10 ** (decimals + 12))
@@ -126,3 +139,60 @@ def compute_lien_value(factors: HaircutFactors, price_wad: int) -> LienValue:
         factors.staleness_ppm,
     )
     return LienValue(value, haircut, mul_ppm_floor(value, PPM - haircut))
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicHaircutTerms:
+    """Governed terms of a market haircut that follows volatility (row 20), all ppm."""
+
+    base_ppm: int
+    beta_ppm: int
+    reference_volatility_ppm: int
+    min_ppm: int
+    max_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class HaircutRamp:
+    """A rise on its way: from a haircut to a higher one, since a market second."""
+
+    from_ppm: int
+    to_ppm: int
+    started_s: int
+
+
+RAMP_DURATION_S = 3_600
+"""R: how long a rise of the market haircut takes to reach what exists."""
+
+
+def compute_market_haircut_ppm(terms: DynamicHaircutTerms, volatility_ppm: int) -> int:
+    """The target clamp(base + beta·max(0, sigma - sigma_ref), min, max), rounded up (row 20)."""
+    excess = max(0, volatility_ppm - terms.reference_volatility_ppm)
+    target = terms.base_ppm + ceil_div(terms.beta_ppm * excess, PPM)
+    return clamp(target, terms.min_ppm, terms.max_ppm)
+
+
+def compute_ramped_haircut_ppm(
+    ramp: HaircutRamp, now_s: int, duration_s: int = RAMP_DURATION_S
+) -> int:
+    """What the ramp reads for existing risk: linear over the duration, rounded up.
+
+    New risk uses `to_ppm` at once. Only the market factor ramps: latency, security and staleness
+    bind in the block that measures them.
+    """
+    if ramp.to_ppm <= ramp.from_ppm:
+        return ramp.to_ppm
+    elapsed = clamp(now_s - ramp.started_s, 0, duration_s)
+    return ramp.from_ppm + ceil_div((ramp.to_ppm - ramp.from_ppm) * elapsed, duration_s)
+
+
+def compute_ramp_after(ramp: HaircutRamp, target_ppm: int, now_s: int) -> HaircutRamp:
+    """The ramp towards a new target.
+
+    A lower target binds at once. A higher one starts from what the ramp reads now, so that a second
+    rise neither skips what is left of the first nor gives its time back.
+    """
+    current = compute_ramped_haircut_ppm(ramp, now_s)
+    if target_ppm == ramp.to_ppm:
+        return ramp
+    return HaircutRamp(min(current, target_ppm), target_ppm, now_s)

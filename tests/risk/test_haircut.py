@@ -3,11 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.risk.haircut import (
+    DynamicHaircutTerms,
     HaircutFactors,
+    HaircutRamp,
     compute_haircut_ppm,
     compute_latency_premium_ppm,
     compute_liability_weight_ppm,
     compute_lien_value,
+    compute_market_haircut_ppm,
+    compute_ramp_after,
+    compute_ramped_haircut_ppm,
     compute_size_weight_ppm,
 )
 from chain.units import PPM, WAD
@@ -85,3 +90,43 @@ def test_liability_weight_by_hand():
 def test_zero_time_and_zero_volatility_need_no_premium():
     assert compute_latency_premium_ppm(WAD, 0) == 0
     assert compute_latency_premium_ppm(0, DAY) == 0
+
+
+TERMS = DynamicHaircutTerms(150_000, 250_000, 800_000, 100_000, 500_000)
+
+
+@pytest.mark.parametrize(
+    ("volatility_ppm", "expected"),
+    [
+        (0, 150_000),
+        (800_000, 150_000),
+        (1_200_000, 250_000),
+        (10_000_000, 500_000),
+        (800_001, 150_001),
+    ],
+)
+def test_market_haircut_follows_volatility_within_bounds(volatility_ppm, expected):
+    assert compute_market_haircut_ppm(TERMS, volatility_ppm) == expected
+
+
+def test_ramp_sample_and_ends():
+    ramp = HaircutRamp(200_000, 1_000_000, 50)
+    readings = [compute_ramped_haircut_ppm(ramp, 50 + t) for t in (-9, 0, 900, 3_600, 10_000)]
+    assert readings == [200_000, 200_000, 400_000, 1_000_000, 1_000_000]
+
+
+def test_a_second_rise_starts_from_where_the_first_stands():
+    first = HaircutRamp(200_000, 600_000, 0)
+    second = compute_ramp_after(first, 800_000, 1_800)
+    assert second == HaircutRamp(400_000, 800_000, 1_800)
+    assert compute_ramp_after(second, 800_000, 2_000) is second
+    fallen = compute_ramp_after(second, 300_000, 2_000)
+    assert compute_ramped_haircut_ppm(fallen, 2_000) == 300_000
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 4_000), st.integers(0, 4_000))
+def test_a_ramp_never_falls_while_it_rises(low, high, earlier, later):
+    ramp = HaircutRamp(min(low, high), max(low, high), 0)
+    earlier, later = sorted((earlier, later))
+    now = compute_ramped_haircut_ppm(ramp, earlier)
+    assert ramp.from_ppm <= now <= compute_ramped_haircut_ppm(ramp, later) <= ramp.to_ppm

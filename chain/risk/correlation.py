@@ -1,0 +1,166 @@
+"""Correlation across underlyings and the global volatility index (systems rows 16 and 19).
+
+Correlations are ppm, in a square matrix by the order of the assets. A matrix is uploaded rarely and
+checked once; requirements are integer roots, rounded up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Final
+
+from chain.errors import ChainError
+from chain.units import PPM, ceil_div
+
+ASSETS_MAX: Final = 64
+"""Assets of a matrix: its check is exact and its cost grows with the fourth power."""
+FLOOR_SHARE_PPM: Final = 300_000
+"""The requirement is at least this share of the losses' sum: diversification has a limit."""
+TIERS_PPM: Final = (
+    # (index at or above, multiplier of initial margin)
+    (0, 1_000_000),
+    (600_000, 1_000_000),
+    (900_000, 1_150_000),
+    (1_300_000, 1_300_000),
+    (1_800_000, 1_500_000),
+)
+"""Row 19: x1 from 60 %, x1.15 from 90 %, x1.3 from 130 %, x1.5 from 180 %."""
+HYSTERESIS_BLOCKS: Final = 10
+
+
+class InvalidCorrelation(ChainError):
+    """A matrix that is no correlation matrix, or does not fit its assets."""
+
+    codespace = "risk"
+    code = 7
+    summary = "invalid correlation matrix"
+
+
+def validate_correlation(matrix: Sequence[Sequence[int]]) -> None:
+    """Raise InvalidCorrelation unless the matrix is square, symmetric, within [-1, 1], has ones on
+    its diagonal and is positive semi-definite.
+    """
+    size = len(matrix)
+    if not 1 <= size <= ASSETS_MAX:
+        raise InvalidCorrelation(f"correlation: {size} assets, needs 1 to {ASSETS_MAX}")
+    for i, row in enumerate(matrix):
+        if len(row) != size:
+            raise InvalidCorrelation(f"correlation[{i}]: {len(row)} entries, needs {size}")
+        for j, value in enumerate(row):
+            if not -PPM <= value <= PPM:
+                raise InvalidCorrelation(
+                    f"correlation[{i}][{j}]: {value} ppm must lie within [-{PPM}, {PPM}]"
+                )
+            if value != matrix[j][i]:
+                raise InvalidCorrelation(
+                    f"correlation[{i}][{j}]: {value} differs from [{j}][{i}] {matrix[j][i]}"
+                )
+        if row[i] != PPM:
+            raise InvalidCorrelation(f"correlation[{i}][{i}]: {row[i]} must be {PPM}")
+    if not is_positive_semidefinite(matrix):
+        raise InvalidCorrelation(
+            "correlation: not positive semi-definite, some portfolio would have negative variance"
+        )
+
+
+def is_positive_semidefinite(matrix: Sequence[Sequence[int]]) -> bool:
+    """Whether a symmetric integer matrix has no negative eigenvalue, exactly.
+
+    LDLᵀ without fractions (Bareiss): each step divides exactly by the pivot before, so the
+    entries stay minors of the matrix. A zero pivot needs a zero row, else the form goes negative.
+    """
+    work = [list(row) for row in matrix]
+    size = len(work)
+    divisor = 1
+    for k in range(size):
+        pivot = work[k][k]
+        if pivot < 0:
+            return False
+        if pivot == 0:
+            if any(work[k][k + 1 :]):
+                return False
+            continue
+        for i in range(k + 1, size):
+            for j in range(i, size):
+                work[i][j] = (work[i][j] * pivot - work[k][i] * work[k][j]) // divisor
+                work[j][i] = work[i][j]
+        divisor = pivot
+    return True
+
+
+def _compute_root_ceil(value: int) -> int:
+    root = isqrt(value)
+    return root if root * root == value else root + 1
+
+
+def compute_quadratic_form(matrix: Sequence[Sequence[int]], vector: Sequence[int]) -> int:
+    """The double sum of rho_ij·x_i·x_j, in ppm of the vector's unit squared."""
+    if len(matrix) != len(vector):
+        raise InvalidCorrelation(f"correlation: {len(matrix)} assets, {len(vector)} figures")
+    return sum(
+        left * sum(rho * right for rho, right in zip(row, vector, strict=True))
+        for row, left in zip(matrix, vector, strict=True)
+    )
+
+
+def compute_correlated_requirement(matrix: Sequence[Sequence[int]], losses: Sequence[int]) -> int:
+    """R = isqrt(ΣΣ rho·l_i·l_j) rounded up, at least 30 % of Σ|l| (row 16).
+
+    `losses` are signed by the direction that hurts: two longs have the same sign, a long and a
+    short opposite ones. The matrix must have passed `validate_correlation`.
+    """
+    form = max(0, compute_quadratic_form(matrix, losses))
+    root = _compute_root_ceil(ceil_div(form, PPM))
+    return max(root, ceil_div(sum(map(abs, losses)) * FLOOR_SHARE_PPM, PPM))
+
+
+def compute_sample_correlation_ppm(first: Sequence[int], second: Sequence[int]) -> int:
+    """The correlation of two series of returns about zero, in ppm, rounded toward zero.
+
+    Returns of one period have a mean far below their spread: taking it as zero keeps the estimate
+    positive semi-definite over any number of assets. A series without movement correlates 0.
+    """
+    assert len(first) == len(second)
+    product = sum(a * b for a, b in zip(first, second, strict=True))
+    squares = sum(a * a for a in first) * sum(b * b for b in second)
+    if squares == 0:
+        return 0
+    # |product| <= root by Cauchy-Schwarz; the root rounded up keeps it there.
+    magnitude = abs(product) * PPM // _compute_root_ceil(squares)
+    return magnitude if product > 0 else -magnitude
+
+
+def compute_volatility_index_ppm(
+    matrix: Sequence[Sequence[int]], weights_ppm: Sequence[int], volatilities_ppm: Sequence[int]
+) -> int:
+    """The index isqrt(ΣΣ w_i·w_j·rho_ij·s_i·s_j) in ppm, floored (row 19)."""
+    products = [w * s for w, s in zip(weights_ppm, volatilities_ppm, strict=True)]
+    form = max(0, compute_quadratic_form(matrix, products))
+    return isqrt(form // PPM**3)
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
+    """The tier in force, and for how many blocks on end the index has asked for another one."""
+
+    tier: int = 0
+    blocks_elsewhere: int = 0
+
+
+def compute_tier(index_ppm: int) -> int:
+    """The tier that an index falls into."""
+    return max(tier for tier, (least, _) in enumerate(TIERS_PPM) if index_ppm >= least)
+
+
+def compute_tier_state(state: TierState, index_ppm: int) -> TierState:
+    """The state after one block: the tier moves once ten blocks on end asked for another."""
+    wanted = compute_tier(index_ppm)
+    if wanted == state.tier:
+        return TierState(state.tier, 0)
+    blocks = state.blocks_elsewhere + 1
+    return TierState(wanted, 0) if blocks >= HYSTERESIS_BLOCKS else TierState(state.tier, blocks)
+
+
+def compute_tier_multiplier_ppm(state: TierState) -> int:
+    """What initial margin is multiplied by in this tier."""
+    return TIERS_PPM[state.tier][1]
