@@ -11,12 +11,13 @@ from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
 from chain.modules import accounts, collateral, council, insurance, liquidation, markets, oracle
 from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
 from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
+from chain.modules.liquidation.vouchers import TRANSFER_HOOKS
 
 MARGIN: Final = MarginApplication({**COLLATERAL_PACKETS, **LIQUIDATION_PACKETS})
 """What the hub does with margin-1 packets."""
 
-TRANSFER: Final = TransferApplication()
-"""What the hub does with transfers."""
+TRANSFER: Final = TransferApplication(TRANSFER_HOOKS)
+"""What the hub does with transfers: ordinary ones, deposits by memo, vouchers sent home."""
 
 HUB = build_chain(
     "margin-hub",

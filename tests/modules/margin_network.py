@@ -114,6 +114,7 @@ def open_channel(
     channel_id: str = "channel-0",
     port_id: str = PORT,
     version: str = VERSION,
+    counterparty_id: str = "channel-0",
 ) -> None:
     """An open channel over an active client of the other chain."""
     number = channel_id.removeprefix("channel-")
@@ -131,7 +132,7 @@ def open_channel(
     channel = channel_pb2.Channel(
         state=channel_pb2.STATE_OPEN,
         ordering=channel_pb2.ORDER_UNORDERED,
-        counterparty=channel_pb2.Counterparty(port_id=port_id, channel_id="channel-0"),
+        counterparty=channel_pb2.Counterparty(port_id=port_id, channel_id=counterparty_id),
         connection_hops=[connection_id],
         version=version,
     )

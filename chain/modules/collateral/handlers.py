@@ -6,7 +6,6 @@ from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.ibc.core.connection.v1 import connection_pb2
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain._pb.margin.collateral.v1 import tx_pb2
-from chain.ibc.apps.margin import PORT, VERSION
 from chain.ibc.channel import state as channels
 from chain.ibc.client import state as clients
 from chain.ibc.connection import state as connections
@@ -26,8 +25,11 @@ from chain.modules.collateral.errors import (
 from chain.modules.collateral.measurement import get_route_status
 from chain.modules.collateral.packets import send_release
 from chain.modules.collateral.types import (
+    get_route_protocol,
     validate_asset,
     validate_listing,
+    validate_listing_kind,
+    validate_receiver,
     validate_route,
 )
 from chain.modules.council import state as council
@@ -41,11 +43,12 @@ _RECEIVER_BYTES_MAX: Final = 128
 
 def _validate_path(ctx: Context, route: pb.Route) -> None:
     """Raises InvalidRoute unless channel, connection and client are open and as stated."""
-    channel = channels.get_channel(ctx, PORT, route.channel_id)
-    if channel.state != channel_pb2.STATE_OPEN or channel.version != VERSION:
-        raise InvalidRoute(f"{route.channel_id} is not an open {VERSION} channel")
-    if channel.ordering != channel_pb2.ORDER_UNORDERED or channel.counterparty.port_id != PORT:
-        raise InvalidRoute(f"{route.channel_id} must be unordered, between ports {PORT!r}")
+    port, version = get_route_protocol(route)
+    channel = channels.get_channel(ctx, port, route.channel_id)
+    if channel.state != channel_pb2.STATE_OPEN or channel.version != version:
+        raise InvalidRoute(f"{route.channel_id} is not an open {version} channel")
+    if channel.ordering != channel_pb2.ORDER_UNORDERED or channel.counterparty.port_id != port:
+        raise InvalidRoute(f"{route.channel_id} must be unordered, between ports {port!r}")
     if list(channel.connection_hops) != [route.connection_id]:
         raise InvalidRoute(f"{route.channel_id} runs over {list(channel.connection_hops)}")
     connection = connections.get_connection(ctx, route.connection_id)
@@ -170,6 +173,7 @@ def handle_set_listing(ctx: Context, msg: tx_pb2.MsgSetListing) -> tx_pb2.MsgSet
     council.require_authority(ctx, msg.authority)
     validate_listing(msg.listing)
     route = state.require_route(ctx, msg.listing.route_id)
+    validate_listing_kind(route, msg.listing.denom)
     state.require_asset(ctx, msg.listing.asset)
     for listing in state.iterate_listings(ctx):
         same_chain = state.require_route(ctx, listing.route_id).chain_id == route.chain_id
@@ -196,6 +200,8 @@ def handle_withdraw_collateral(
     if not 0 < len(msg.receiver.encode()) <= _RECEIVER_BYTES_MAX:
         raise InvalidWithdrawal(f"receiver must have 1 to {_RECEIVER_BYTES_MAX} bytes")
     route = state.require_route(ctx, msg.route_id)
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        validate_receiver(route, msg.receiver)
     account = require_account(ctx, account_id)
     if account.status is AccountStatus.LOCKED:
         raise AccountLocked(f"account {msg.account} is under liquidation; it can only deposit")

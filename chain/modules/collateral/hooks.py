@@ -24,6 +24,8 @@ def _visit_route(ctx: Context, route: pb.Route) -> None:
             state.set_route(ctx, compute_paused(route, pb.ROUTE_STATUS_FROZEN, ctx.time_ns))
             ctx.emit("route_frozen", {"route_id": route.route_id})
         return
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        return  # A chain that only speaks ICS-20 answers no heartbeat.
     measurements = state.get_measurements(ctx, route.route_id)
     due_ns = measurements.last_heartbeat_ns + route.heartbeat_interval_s * NANOSECONDS
     if ctx.time_ns < due_ns:

@@ -9,17 +9,20 @@ from typing import Final
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
-from chain.ibc.apps.margin import PORT
+from chain.ibc.apps.transfer import state as transfer
+from chain.ibc.apps.transfer.denoms import parse_hash
 from chain.ibc.channel import state as channels
 from chain.ibc.client import state as clients
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import LienKey
 from chain.modules.collateral import state
+from chain.modules.collateral.types import get_route_protocol
 from chain.modules.oracle import state as oracle
 from chain.risk.haircut import (
     HaircutFactors,
     compute_asset_value_uusd,
     compute_latency_premium_ppm,
+    compute_path_security_ppm,
     compute_size_weight_ppm,
 )
 from chain.risk.latency import (
@@ -95,7 +98,8 @@ def get_route_status(ctx: Context, route: pb.Route) -> pb.RouteStatus:
         return route.status
     if clients.get_status(ctx, route.client_id) is not clients.Status.ACTIVE:
         return pb.ROUTE_STATUS_FROZEN
-    channel = channels.get_channel(ctx, PORT, route.channel_id)
+    port, _ = get_route_protocol(route)
+    channel = channels.get_channel(ctx, port, route.channel_id)
     if channel.state != channel_pb2.STATE_OPEN:
         return pb.ROUTE_STATUS_FROZEN
     return route.status
@@ -220,9 +224,22 @@ def get_lien_haircut(ctx: Context, owner: Address, lien: LienKey, amount: int) -
             state.get_asset_quantity_wad(ctx, asset.asset),
         ),
         latency_ppm=compute_latency_premium_ppm(volatility_wad, measure.delta_t_market_s),
-        security_ppm=measure.security_ppm,
+        security_ppm=compute_path_security_ppm(
+            measure.security_ppm,
+            state.get_params(ctx).voucher_hop_haircut_ppm,
+            get_further_hops(ctx, route, lien.denom),
+        ),
         staleness_ppm=measure.staleness_ppm,
     )
+
+
+def get_further_hops(ctx: Context, route: pb.Route, denom: str) -> int:
+    """How many crossings a voucher made before the one over its route (row 51)."""
+    if route.kind != pb.ROUTE_KIND_VOUCHER:
+        return 0
+    denom_hash = parse_hash(denom)
+    found = None if denom_hash is None else transfer.get_denom(ctx, denom_hash)
+    return 0 if found is None else len(found.trace) - 1
 
 
 def get_route_value_uusd(ctx: Context, route: pb.Route) -> int | None:

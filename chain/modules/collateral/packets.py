@@ -9,28 +9,23 @@ from typing import Final
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain._pb.margin.packet.v1 import packet_pb2
 from chain.ibc.apps.margin import PacketHandlers, PacketInfo, send_margin_packet
-from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId
 from chain.modules.collateral import state
+from chain.modules.collateral.caps import validate_caps
 from chain.modules.collateral.errors import (
-    AmountBelowMinimum,
-    CapExceeded,
     LockConflict,
-    PriceUnavailable,
     RouteClosed,
 )
 from chain.modules.collateral.measurement import (
     get_route_status,
-    get_route_value_uusd,
     record_delivery,
     record_sample,
 )
-from chain.modules.oracle import state as oracle
-from chain.risk.haircut import compute_asset_value_uusd
+from chain.modules.collateral.vouchers import send_home
 from chain.runtime.address import decode_address
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
-from chain.units import Address, mul_ppm_floor, parse_amount
+from chain.units import Address, parse_amount
 
 LOCK_ID_BYTES_MAX: Final = 64
 
@@ -61,7 +56,7 @@ def receive_lock(ctx: Context, info: PacketInfo, body: packet_pb2.LockCollateral
     )
     if _is_credited(ctx, lock):
         return
-    _validate_caps(ctx, route, listing, account_id, amount)
+    validate_caps(ctx, route, listing, account_id, amount)
     # Apply
     state.credit_lien(ctx, account_id, route, body.denom, amount)
     state.set_credited_lock(ctx, lock)
@@ -90,44 +85,6 @@ def _is_credited(ctx: Context, lock: pb.CreditedLock) -> bool:
     return True
 
 
-def _validate_caps(
-    ctx: Context, route: pb.Route, listing: pb.Listing, account_id: AccountId, amount: int
-) -> None:
-    """Raises unless the amount fits the listing, the asset, the owner, the route and its stake."""
-    if amount < int(listing.amount_min):
-        raise AmountBelowMinimum(f"{amount} {listing.denom} is below {listing.amount_min}")
-    asset = state.require_asset(ctx, listing.asset)
-    held = accounts.get_route_lien_total(ctx, route.route_id, route.chain_id, listing.denom)
-    _require_below(held + amount, int(listing.amount_cap), f"{listing.denom} on {route.route_id}")
-    quantity = state.compute_quantity_wad(amount, listing.decimals)
-    _require_below(
-        state.get_asset_quantity_wad(ctx, asset.asset) + quantity,
-        int(asset.quantity_cap_wad),
-        f"{asset.asset} over all routes (WAD)",
-    )
-    _require_below(
-        state.get_owner_quantity_wad(ctx, asset.asset, account_id.owner) + quantity,
-        int(asset.owner_quantity_cap_wad),
-        f"{asset.asset} of {account_id.owner} (WAD)",
-    )
-    price = oracle.get_price(ctx, asset.asset)
-    value = get_route_value_uusd(ctx, route)
-    if price is None or value is None:
-        raise PriceUnavailable(f"{asset.asset} or another asset of {route.route_id} has no price")
-    value += compute_asset_value_uusd(amount, int(price.price_wad), listing.decimals)
-    _require_below(value, int(route.value_cap_uusd), f"uusd on {route.route_id}")
-    # A route is believed for no more than a share of what its validators stand to lose (row 5).
-    recognised = mul_ppm_floor(int(route.stake_uusd), state.get_params(ctx).stake_share_ppm)
-    _require_below(value, recognised, f"uusd against the stake of {route.route_id}")
-
-
-def _require_below(total: int, cap: int, what: str) -> None:
-    if total > cap:
-        raise CapExceeded(
-            f"{total} {what} would pass the cap {cap}; deposit at most the difference"
-        )
-
-
 # Releases: hub to spoke
 
 
@@ -150,16 +107,19 @@ def send_release(
         attempts=1,
         sent_at_ns=ctx.time_ns,
     )
-    body = packet_pb2.ReleaseCollateral(
-        release_id=flight.flight_id,
-        owner=flight.owner,
-        account=flight.account,
-        receiver=receiver,
-        denom=denom,
-        amount=flight.amount,
-    )
     timeout_s = state.get_params(ctx).release_timeout_s
-    flight.sequence = send_margin_packet(ctx, route.channel_id, body, timeout_s)
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        flight.sequence = send_home(ctx, route, flight, timeout_s)
+    else:
+        body = packet_pb2.ReleaseCollateral(
+            release_id=flight.flight_id,
+            owner=flight.owner,
+            account=flight.account,
+            receiver=receiver,
+            denom=denom,
+            amount=flight.amount,
+        )
+        flight.sequence = send_margin_packet(ctx, route.channel_id, body, timeout_s)
     state.set_flight(ctx, flight)
     return flight
 
@@ -171,12 +131,18 @@ def acknowledge_release(
     result: packet_pb2.MarginAcknowledgement,
 ) -> None:
     """Settle a release: success keeps the lien gone, an error restores it."""
+    refusal = f"{result.codespace}/{result.code}" if result.code else ""
+    settle_release(ctx, info, body.release_id, refusal)
+
+
+def settle_release(ctx: Context, info: PacketInfo, release_id: str, refusal: str) -> None:
+    """Forget a release that was carried out (no refusal), or restore the lien of a refused one."""
     route = state.require_route_of_channel(ctx, info.channel_id)
-    flight = state.get_flight(ctx, body.release_id)
+    flight = state.get_flight(ctx, release_id)
     if flight is None:
         return
-    if result.code:
-        return_flight(ctx, flight, f"{result.codespace}/{result.code}")
+    if refusal:
+        return_flight(ctx, flight, refusal)
         return
     state.delete_flight(ctx, flight.flight_id)
     record_delivery(ctx, route, ctx.time_ns - info.sender_time_ns, info.relayer)
@@ -233,17 +199,20 @@ def send_seizure(
 def resend_seizure(ctx: Context, flight: pb.Flight) -> pb.Flight:
     """Order a seizure once more with the same id; the vault carries an id out at most once."""
     route = state.require_route(ctx, flight.route_id)
-    body = packet_pb2.SeizeCollateral(
-        seize_id=flight.flight_id,
-        owner=flight.owner,
-        account=flight.account,
-        destination=flight.destination,  # type: ignore[arg-type]
-        receiver=flight.receiver,
-        denom=flight.denom,
-        amount=flight.amount,
-    )
     timeout_s = state.get_params(ctx).seize_timeout_s
-    flight.sequence = send_margin_packet(ctx, route.channel_id, body, timeout_s)
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        flight.sequence = send_home(ctx, route, flight, timeout_s)
+    else:
+        body = packet_pb2.SeizeCollateral(
+            seize_id=flight.flight_id,
+            owner=flight.owner,
+            account=flight.account,
+            destination=flight.destination,  # type: ignore[arg-type]
+            receiver=flight.receiver,
+            denom=flight.denom,
+            amount=flight.amount,
+        )
+        flight.sequence = send_margin_packet(ctx, route.channel_id, body, timeout_s)
     flight.attempts += 1
     state.set_flight(ctx, flight)
     return flight

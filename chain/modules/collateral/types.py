@@ -4,11 +4,18 @@ import re
 from typing import Final
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
+from chain.ibc.apps import margin
+from chain.ibc.apps.transfer import denoms
+from chain.modules.auth.types import module_address
 from chain.modules.collateral.errors import InvalidListing, InvalidParams, InvalidRoute
+from chain.runtime.address import decode_address, decode_foreign_address
 from chain.units import PPM, parse_amount, parse_nonnegative
 
 MODULE_NAME: Final = "collateral"
+MODULE_ADDRESS: Final = module_address(MODULE_NAME)
+"""The module account that holds vouchers while they are liens."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
+_PREFIX: Final = re.compile(r"[a-z0-9]{1,20}")
 _DENOM: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{1,127}")
 DECIMALS_MAX: Final = 18
 DURATION_S_MAX: Final = 30 * 86_400
@@ -34,6 +41,7 @@ def build_default_params() -> pb.Params:
         stake_share_ppm=333_333,
         route_count_max=32,
         pause_ramp_s=3_600,
+        voucher_hop_haircut_ppm=20_000,
     )
 
 
@@ -57,11 +65,19 @@ def validate_params(params: pb.Params) -> None:
         ("stake_share_ppm", 1, PPM),
         ("route_count_max", 1, 128),
         ("pause_ramp_s", 1, DURATION_S_MAX),
+        ("voucher_hop_haircut_ppm", 0, PPM),
     )
     for name, low, high in bounds:
         value = getattr(params, name)
         if not low <= value <= high:
             raise InvalidParams(f"{name} {value} must lie within [{low}, {high}]")
+
+
+def get_route_protocol(route: pb.Route) -> tuple[str, str]:
+    """Port and version of the channels that a route of this kind runs over."""
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        return denoms.PORT, denoms.VERSION
+    return margin.PORT, margin.VERSION
 
 
 def validate_route(route: pb.Route) -> None:
@@ -72,6 +88,7 @@ def validate_route(route: pb.Route) -> None:
     for name in ("chain_id", "client_id", "connection_id", "channel_id"):
         if not 0 < len(getattr(route, name)) <= 64:
             raise InvalidRoute(f"{name} must have 1 to 64 characters")
+    _validate_kind(route)
     if route.route_class not in (
         pb.ROUTE_CLASS_LIGHT_CLIENT,
         pb.ROUTE_CLASS_OPTIMISTIC,
@@ -86,6 +103,19 @@ def validate_route(route: pb.Route) -> None:
         raise InvalidRoute(f"heartbeat_interval_s must lie within [1, {DURATION_S_MAX}]")
     parse_amount(route.value_cap_uusd, "value_cap_uusd")
     parse_amount(route.stake_uusd, "stake_uusd")
+
+
+def _validate_kind(route: pb.Route) -> None:
+    if route.kind not in (pb.ROUTE_KIND_VAULT, pb.ROUTE_KIND_VOUCHER):
+        raise InvalidRoute("kind must be VAULT or VOUCHER")
+    if route.kind == pb.ROUTE_KIND_VAULT:
+        if route.address_prefix:
+            raise InvalidRoute("address_prefix is for voucher routes; vaults have ours")
+        return
+    if route.vault != denoms.PORT:
+        raise InvalidRoute(f"a voucher route has no vault at its other end; write {denoms.PORT!r}")
+    if _PREFIX.fullmatch(route.address_prefix) is None:
+        raise InvalidRoute("address_prefix must be 1 to 20 lower-case letters and digits")
 
 
 def validate_asset(asset: pb.Asset) -> None:
@@ -117,3 +147,21 @@ def validate_listing(listing: pb.Listing) -> None:
         raise InvalidListing(f"decimals {listing.decimals} is above {DECIMALS_MAX}")
     parse_amount(listing.amount_cap, "amount_cap")
     parse_amount(listing.amount_min, "amount_min")
+
+
+def validate_receiver(route: pb.Route, receiver: str) -> None:
+    """Raises InvalidAddress unless the other end of a route can pay this receiver."""
+    if route.kind == pb.ROUTE_KIND_VOUCHER:
+        decode_foreign_address(receiver, route.address_prefix)
+    else:
+        # Vaults are on chains of ours: an address they would refuse would only hold a lot up.
+        decode_address(receiver, "receiver")
+
+
+def validate_listing_kind(route: pb.Route, denom: str) -> None:
+    """Raises InvalidListing unless a denom is of the form that a route of this kind carries."""
+    if route.kind != pb.ROUTE_KIND_VOUCHER:
+        return
+    denom_hash = denoms.parse_hash(denom)
+    if denom_hash is None or denom != f"{denoms.VOUCHER_PREFIX}{denom_hash.hex().upper()}":
+        raise InvalidListing(f"on a voucher route {denom[:128]!r} must be ibc/ and its hash")

@@ -3,9 +3,10 @@
 from typing import Final
 
 from chain._pb.margin.liquidation.v1 import tx_pb2
+from chain.modules.collateral import state as collateral
+from chain.modules.collateral.types import validate_receiver
 from chain.modules.liquidation import auctions, state
 from chain.modules.liquidation.errors import InvalidBid
-from chain.runtime.address import decode_address
 from chain.runtime.context import Context
 from chain.runtime.module import MessageRoute
 from chain.units import Address, parse_amount
@@ -16,9 +17,8 @@ def handle_bid(ctx: Context, msg: tx_pb2.MsgBid) -> tx_pb2.MsgBidResponse:
     # Check
     amount = parse_amount(msg.amount)
     limit_ray = parse_amount(msg.max_price_ray, "max_price_ray")
-    # Vaults are on chains of ours: an address they would refuse would only hold the lot up.
-    decode_address(msg.receiver, "receiver")
     auction = state.require_auction(ctx, msg.auction_id)
+    validate_receiver(collateral.require_route(ctx, auction.route_id), msg.receiver)
     if msg.bidder == auction.owner:
         raise InvalidBid(f"{msg.bidder} owes the debt; deposit instead of bidding")
     # Apply

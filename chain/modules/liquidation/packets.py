@@ -24,7 +24,7 @@ from chain.runtime.context import Context
 from chain.runtime.gas import OutOfGas
 from chain.units import PPM, Address
 
-_RETRIED_REFUSALS: Final = (("vault", 6),)
+_RETRIED_REFUSALS: Final = ("vault/6",)
 """The vault may still wait for a lock's acknowledgement; every other refusal is final."""
 
 
@@ -35,23 +35,34 @@ def acknowledge_seizure(
     result: packet_pb2.MarginAcknowledgement,
 ) -> None:
     """Settle a seizure, order it again, or undo it."""
-    found = _get_pending(ctx, body.seize_id)
+    refusal = f"{result.codespace}/{result.code}" if result.code else ""
+    settle_seizure(ctx, info, body.seize_id, refusal)
+
+
+def settle_seizure(ctx: Context, info: PacketInfo, seize_id: str, refusal: str) -> None:
+    """Settle a seizure that was carried out (no refusal), order it again, or undo it."""
+    found = _get_pending(ctx, seize_id)
     if found is None:
         return
     seizure, flight = found
-    if result.code == 0:
+    if not refusal:
         collateral_packets.settle_seizure(ctx, info, flight)
         _settle(ctx, seizure)
-    elif (result.codespace, result.code) in _RETRIED_REFUSALS:
+    elif refusal in _RETRIED_REFUSALS:
         _retry(ctx, seizure, flight)
     else:
-        _undo(ctx, seizure, flight, f"{result.codespace}/{result.code}")
+        _undo(ctx, seizure, flight, refusal)
 
 
 def time_out_seizure(ctx: Context, info: PacketInfo, body: packet_pb2.SeizeCollateral) -> None:
     """Order a seizure that provably never arrived once more, or undo it."""
     del info
-    found = _get_pending(ctx, body.seize_id)
+    retry_seizure(ctx, body.seize_id)
+
+
+def retry_seizure(ctx: Context, seize_id: str) -> None:
+    """Order a seizure that never arrived once more while attempts last, else undo it."""
+    found = _get_pending(ctx, seize_id)
     if found is not None:
         _retry(ctx, *found)
 
