@@ -1,0 +1,248 @@
+"""Re-margining of many accounts at once: `risk_table.compute_span` by int64 matrices.
+
+This is the one file of consensus code that uses numpy, and only its int64 arrays: sums, products,
+shifts and comparisons of integers, the same on every machine and in every order as long as nothing
+wraps. int64 wraps silently, so each account is range-checked before: with every magnitude within
+its instrument's limit no intermediate reaches 2^62. An account over a limit, or a table whose
+ratios do not fit, is computed by `compute_span` in Python ints. Either way gives the same answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from chain.risk.risk_table import LINEAR, InstrumentRow, RiskTable, compute_span
+
+Matrix = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+RATIO_BITS_MAX: Final = 30
+"""Ratios of a table that fits are at 2^RATIO_BITS_MAX or a smaller power of two."""
+_MAGNITUDE_LIMIT: Final = 1 << 58
+"""What the instruments of an account may sum to; the rule adds up at most eight such sums."""
+_CHUNK: Final = 1_024
+_INT64_LIMIT: Final = 1 << 63
+
+
+class AccountMatrix:
+    """The amounts of many accounts in the instruments of one table, kept as int64 rows.
+
+    Rows change one at a time as accounts trade. A row with an amount beyond int64 is kept aside
+    in Python ints.
+    """
+
+    def __init__(self, instruments: int, capacity: int = 1_024) -> None:
+        self._amounts: Matrix = np.zeros((capacity, instruments), dtype=np.int64)
+        self._large: dict[int, tuple[int, ...]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, amounts: Sequence[int]) -> int:
+        """Add an account; its row number."""
+        if self._count == len(self._amounts):
+            grown = np.zeros((2 * self._count + 1, self._amounts.shape[1]), dtype=np.int64)
+            grown[: self._count] = self._amounts
+            self._amounts = grown
+        self._count += 1
+        self.set_amounts(self._count - 1, amounts)
+        return self._count - 1
+
+    def set_amounts(self, row: int, amounts: Sequence[int]) -> None:
+        """Replace an account's amounts."""
+        assert 0 <= row < self._count, f"row {row} of {self._count}"
+        assert len(amounts) == self._amounts.shape[1], "one amount an instrument"
+        if any(abs(amount) >= _INT64_LIMIT for amount in amounts):
+            self._large[row] = tuple(amounts)
+            self._amounts[row] = 0
+        else:
+            self._large.pop(row, None)
+            self._amounts[row] = amounts
+
+    def get_amounts(self, row: int) -> tuple[int, ...]:
+        """An account's amounts as Python ints."""
+        assert 0 <= row < self._count, f"row {row} of {self._count}"
+        return self._large.get(row) or tuple(self._amounts[row].tolist())
+
+    @property
+    def rows(self) -> Matrix:
+        """The int64 rows; those kept aside read zero."""
+        return self._amounts[: self._count]
+
+    @property
+    def large_rows(self) -> list[int]:
+        """The rows kept aside, ascending."""
+        return sorted(self._large)
+
+
+@dataclass(frozen=True)
+class _Expiry:
+    columns: Matrix
+    marks: Matrix
+    shocked: Matrix
+    basis: Matrix
+    discount: int
+    basis_factor: int
+
+
+class _Kernel:
+    """A table as matrices: built once a table, applied to every chunk of accounts."""
+
+    def __init__(self, table: RiskTable) -> None:
+        self.table = table
+        self.bits = table.ratio_scale.bit_length() - 1
+        self.mask = table.ratio_scale - 1
+        rows = table.instruments
+        linear = [index for index, row in enumerate(rows) if row.expiry == LINEAR]
+        self.linear = np.array(linear, dtype=np.int64)
+        self.linear_moves = _transpose(
+            [[price - rows[i].mark_price for price in rows[i].shocked_prices] for i in linear],
+            len(table.weights),
+        )
+        self.linear_static = np.array([rows[i].static_price for i in linear], dtype=np.int64)
+        self.expiries = [self._build_expiry(index) for index in range(len(table.discounts))]
+        self.dollar_deltas = np.array([row.dollar_delta for row in rows], dtype=np.int64)
+        self.weights = np.array(table.weights, dtype=np.int64)
+
+    def _build_expiry(self, expiry: int) -> _Expiry:
+        rows = self.table.instruments
+        columns = [index for index, row in enumerate(rows) if row.expiry == expiry]
+        return _Expiry(
+            np.array(columns, dtype=np.int64),
+            np.array([rows[i].mark_price for i in columns], dtype=np.int64),
+            _transpose([list(rows[i].shocked_prices) for i in columns], len(self.table.weights)),
+            _transpose([list(rows[i].basis_prices) for i in columns], 2),
+            self.table.discounts[expiry],
+            self.table.basis_factors[expiry],
+        )
+
+    @cached_property
+    def strikes(self) -> list[tuple[list[int], list[int], int]]:
+        """(call columns, put columns, static price) of each strike of each expiry."""
+        found: dict[tuple[int, int], tuple[list[int], list[int], int]] = {}
+        for index, row in enumerate(self.table.instruments):
+            if row.expiry != LINEAR and row.static_price:
+                calls, puts, _ = found.setdefault(
+                    (row.expiry, row.strike), ([], [], row.static_price)
+                )
+                (calls if row.is_call else puts).append(index)
+        return list(found.values())
+
+    def multiply_ratio(self, values: Matrix, ratio: int | Matrix) -> Matrix:
+        """floor(values·ratio / scale) for ratios of at most one, without leaving int64."""
+        high: Matrix = values >> self.bits
+        high *= ratio
+        low = values & self.mask
+        low *= ratio
+        low >>= self.bits
+        high += low
+        return high
+
+    def compute_min_spans(self, amounts: Matrix) -> Matrix:
+        """min_span of each row of a chunk."""
+        results = np.einsum("ij,kj->ik", amounts[:, self.linear], self.linear_moves)
+        basis = np.zeros(len(amounts), dtype=np.int64)
+        for expiry in self.expiries:
+            held = amounts[:, expiry.columns]
+            marks = held @ expiry.marks
+            values = np.einsum("ij,kj->ik", held, expiry.shocked)
+            if expiry.discount < self.table.ratio_scale:
+                positive = np.maximum(values, 0)
+                values -= positive
+                values += self.multiply_ratio(positive, expiry.discount)
+            values -= marks[:, None]
+            results += values
+            if expiry.basis_factor:
+                moves = np.einsum("ij,kj->ik", held, expiry.basis).min(axis=1)
+                moves -= marks
+                basis += self.multiply_ratio(np.minimum(moves, 0), expiry.basis_factor)
+        if (self.weights < self.table.ratio_scale).any():
+            results = self.multiply_ratio(results, self.weights)
+        least: Matrix = np.minimum(results.min(axis=1), basis)
+        least = np.minimum(least, -self._compute_delta_charges(amounts))
+        least -= self._compute_static_charges(amounts)
+        return least
+
+    def _compute_delta_charges(self, amounts: Matrix) -> Matrix:
+        table = self.table
+        if not (table.net_delta_ratio or table.hedged_delta_ratio):
+            return np.zeros(len(amounts), dtype=np.int64)
+        deltas = amounts * self.dollar_deltas
+        net = np.abs(deltas.sum(axis=1))
+        gross = np.abs(deltas).sum(axis=1)
+        # The exact ceiling of a sum of two products: high parts, then the low ones together.
+        hedged = gross - net
+        low = (net & self.mask) * table.net_delta_ratio
+        low += (hedged & self.mask) * table.hedged_delta_ratio
+        high = (net >> self.bits) * table.net_delta_ratio
+        high += (hedged >> self.bits) * table.hedged_delta_ratio
+        charges: Matrix = high - (-low >> self.bits)
+        return charges
+
+    def _compute_static_charges(self, amounts: Matrix) -> Matrix:
+        charges: Matrix = np.abs(amounts[:, self.linear]) @ self.linear_static
+        for calls, puts, price in self.strikes:
+            call = amounts[:, calls].sum(axis=1)
+            put = amounts[:, puts].sum(axis=1)
+            shorts = np.where(
+                (call < 0) != (put < 0),
+                np.maximum(-(call + put), 0),
+                np.maximum(-call, 0) + np.maximum(-put, 0),
+            )
+            charges += shorts * price
+        return charges
+
+
+def _transpose(prices: list[list[int]], width: int) -> Matrix:
+    """Instruments by scenarios as scenarios by instruments, contiguous."""
+    matrix = np.array(prices, dtype=np.int64).reshape(len(prices), width)
+    return np.ascontiguousarray(matrix.T)
+
+
+def _get_largest_price(row: InstrumentRow) -> int:
+    prices = (row.mark_price, *row.shocked_prices, *row.basis_prices)
+    return max(abs(price) for price in (*prices, row.static_price, row.dollar_delta))
+
+
+def _compute_limits(table: RiskTable) -> list[int] | None:
+    """The magnitude below which each instrument's amounts cannot overflow; None: none can fit."""
+    scale = table.ratio_scale
+    ratios = (*table.weights, *table.discounts, *table.basis_factors)
+    deltas = (table.net_delta_ratio, table.hedged_delta_ratio)
+    if scale & (scale - 1) or scale > 1 << RATIO_BITS_MAX:
+        return None
+    if any(not 0 <= ratio <= scale for ratio in (*ratios, *deltas)):
+        return None
+    if not table.instruments or any(
+        _get_largest_price(row) >= _MAGNITUDE_LIMIT for row in table.instruments
+    ):
+        return None
+    share = _MAGNITUDE_LIMIT // len(table.instruments)
+    return [share // max(1, _get_largest_price(row)) for row in table.instruments]
+
+
+def compute_min_spans(table: RiskTable, accounts: AccountMatrix) -> list[int]:
+    """min_span of every account in the table's money, as `compute_span` gives it one by one."""
+    rows = accounts.rows
+    limits = _compute_limits(table)
+    if limits is None:
+        return [compute_span(table, accounts.get_amounts(i)).min_span for i in range(len(rows))]
+    bounds = np.array(limits, dtype=np.int64)
+    kernel = _Kernel(table)
+    spans = np.empty(len(rows), dtype=np.int64)
+    alone = accounts.large_rows
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        # abs() of the least int64 is itself, negative: compare both ends instead.
+        wide = np.flatnonzero(((chunk > bounds) | (chunk < -bounds)).any(axis=1))
+        if len(wide):
+            alone += [start + int(index) for index in wide]
+            chunk = chunk.copy()
+            chunk[wide] = 0
+        spans[start : start + len(chunk)] = kernel.compute_min_spans(chunk)
+    result: list[int] = spans.tolist()
+    for index in alone:
+        result[index] = compute_span(table, accounts.get_amounts(index)).min_span
+    return result
