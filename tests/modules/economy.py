@@ -190,7 +190,7 @@ def fix_haircuts(monkeypatch, **changes):
     """Every lien is ETH with these factors, instead of what a route would measure."""
     factors = HaircutFactors("ETH", 18, 0, 150_000, PPM, 12_822, 20_000, 0)
 
-    def get_lien_haircut(_ctx, _owner, _lien, amount):
+    def get_lien_haircut(_ctx, _owner, _lien, amount, _shared=None):
         return replace(factors, recognized_amount=amount, **changes)
 
     monkeypatch.setattr(measurement, "get_lien_haircut", get_lien_haircut)

@@ -4,6 +4,7 @@ from chain.modules.accounts import margin, state
 from chain.modules.accounts.types import CASH_DENOM, AccountId
 from chain.modules.auth.types import module_address
 from chain.modules.bank import state as bank
+from chain.modules.collateral.measurement import SharedReads
 from chain.risk.margin import MarginState
 from chain.runtime.context import Context
 from chain.runtime.isolation import isolate_item
@@ -12,10 +13,12 @@ INSURANCE_ADDRESS = module_address("insurance")
 """Where trading fees go: the insurance module's account."""
 
 
-def refresh_margin_state(ctx: Context, account_id: AccountId) -> MarginState:
+def refresh_margin_state(
+    ctx: Context, account_id: AccountId, shared: SharedReads | None = None
+) -> MarginState:
     """Compute one account's state now, and record it with an event when it changed."""
     account = state.require_account(ctx, account_id)
-    computed = margin.compute_account_margin(ctx, account)
+    computed = margin.compute_account_margin(ctx, account, shared=shared)
     before, _ = state.get_margin_state(ctx, account_id)
     if computed.state is not before:
         state.set_margin_state(ctx, account_id, computed.state, ctx.height)
@@ -60,13 +63,14 @@ def refresh_margin_states(ctx: Context) -> None:
     """
     limit = state.get_params(ctx).accounts_scanned_max
     account_ids = _collect_next(ctx, limit)
+    shared = SharedReads()  # A refresh writes margin states alone.
     for account_id in account_ids:
         attributes: dict[str, str | int] = {
             "owner": account_id.owner,
             "number": account_id.number,
         }
         with isolate_item(ctx, "margin_state_failed", attributes) as child:
-            refresh_margin_state(child, account_id)
+            refresh_margin_state(child, account_id, shared)
     cursor = account_ids[-1] if len(account_ids) == limit else None
     if cursor != state.get_scan_cursor(ctx):
         state.set_scan_cursor(ctx, cursor)

@@ -68,9 +68,11 @@ def compute_terms(ctx: Context, market: Market, price_wad: int) -> LinearTerms:
     )
 
 
-def compute_lien_margin(ctx: Context, account: Account, lien: LienKey, amount: int) -> LienMargin:
+def compute_lien_margin(
+    ctx: Context, account: Account, lien: LienKey, amount: int, shared: collateral.SharedReads
+) -> LienMargin:
     """One lien at the oracle's price; worth nothing while its asset has no price."""
-    factors = collateral.get_lien_haircut(ctx, account.owner, lien, amount)
+    factors = collateral.get_lien_haircut(ctx, account.owner, lien, amount, shared)
     price = oracle.get_price(ctx, factors.asset)
     price_wad = price.price_wad if price else 0
     ctx.gas.consume(RISK_CELL)
@@ -136,17 +138,23 @@ def compute_position_margin(
 
 
 def compute_account_margin(
-    ctx: Context, account: Account, orders: Sequence[RestingOrder] | None = None
+    ctx: Context,
+    account: Account,
+    orders: Sequence[RestingOrder] | None = None,
+    shared: collateral.SharedReads | None = None,
 ) -> AccountMargin:
     """The margin of the account as given (stored or not) with its resting orders, or those given.
+
+    Who computes several margins without a write to collateral between passes one `shared` to all.
 
     Open orders count for initial margin at their worst fill; not for maintenance, since the first
     step of any liquidation cancels them.
     """
     if orders is None:
         orders = markets.get_account_orders(ctx, account.id)
+    shared = shared or collateral.SharedReads()
     liens = tuple(
-        compute_lien_margin(ctx, account, lien, amount)
+        compute_lien_margin(ctx, account, lien, amount, shared)
         for lien, amount in sorted(account.liens.items())
     )
     market_ids = sorted({*account.positions, *(order.market for order in orders)})

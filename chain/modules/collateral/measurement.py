@@ -4,7 +4,8 @@ Nothing here is configured that could be measured: proof age comes from the newe
 relay time from packets that carry their sender's block time and from the hub's own heartbeats.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
@@ -202,15 +203,69 @@ def compute_market_haircut_ppm(asset: pb.Asset, volatility_wad: int) -> int:
     )
 
 
-def get_lien_haircut(ctx: Context, owner: Address, lien: LienKey, amount: int) -> HaircutFactors:
-    """Everything that turns a lien into counted value; an unlisted denom counts nothing."""
-    route = state.get_route(ctx, lien.route_id)
+@dataclass(slots=True)
+class SharedReads:
+    """What the haircuts of many liens have in common, read once: routes, assets and their totals.
+
+    For one pass over liens: a write to a route, client, listing, price or lien ends its use.
+    """
+
+    routes: dict[str, tuple[pb.Route, RouteMeasure] | None] = field(default_factory=dict)
+    assets: dict[str, tuple[pb.Asset, int, int] | None] = field(default_factory=dict)
+    """Each asset with its volatility and the quantity of all its liens, both in WAD."""
+    denoms: dict[str, Sequence[tuple[str, str, int]]] = field(default_factory=dict)
+    owner_quantities_wad: dict[tuple[str, Address], int] = field(default_factory=dict)
+
+    def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:
+        """A route as it is measured now, or None."""
+        if route_id not in self.routes:
+            route = state.get_route(ctx, route_id)
+            self.routes[route_id] = (
+                None if route is None else (route, get_route_measure(ctx, route))
+            )
+        return self.routes[route_id]
+
+    def get_asset(self, ctx: Context, name: str) -> tuple[pb.Asset, int, int] | None:
+        """An asset, its volatility and the quantity of all its liens, or None."""
+        if name not in self.assets:
+            asset = state.get_asset(ctx, name)
+            self.denoms[name] = denoms = state.get_denoms_of_asset(ctx, name)
+            self.assets[name] = (
+                None
+                if asset is None
+                else (
+                    asset,
+                    oracle.get_volatility_wad(ctx, name),
+                    state.get_asset_quantity_wad(ctx, name, denoms),
+                )
+            )
+        return self.assets[name]
+
+    def get_owner_quantity_wad(self, ctx: Context, name: str, owner: Address) -> int:
+        """The quantity of an owner's liens in an asset that get_asset has read."""
+        key = name, owner
+        if key not in self.owner_quantities_wad:
+            self.owner_quantities_wad[key] = state.get_owner_quantity_wad(
+                ctx, name, owner, self.denoms[name]
+            )
+        return self.owner_quantities_wad[key]
+
+
+def get_lien_haircut(
+    ctx: Context, owner: Address, lien: LienKey, amount: int, shared: SharedReads | None = None
+) -> HaircutFactors:
+    """Everything that turns a lien into counted value; an unlisted denom counts nothing.
+
+    Who asks for several liens passes the same `shared` for all.
+    """
+    shared = shared or SharedReads()
+    measured = shared.get_route(ctx, lien.route_id)
     listing = state.get_listing(ctx, lien.route_id, lien.denom)
-    asset = state.get_asset(ctx, listing.asset) if listing is not None else None
-    if route is None or listing is None or asset is None:
+    valued = shared.get_asset(ctx, listing.asset) if listing is not None else None
+    if measured is None or listing is None or valued is None:
         return HaircutFactors("", 0, 0, PPM, 0, 0, 0, 0)
-    measure = get_route_measure(ctx, route)
-    volatility_wad = oracle.get_volatility_wad(ctx, asset.asset)
+    route, measure = measured
+    asset, volatility_wad, asset_quantity_wad = valued
     return HaircutFactors(
         asset=asset.asset,
         decimals=listing.decimals,
@@ -218,10 +273,10 @@ def get_lien_haircut(ctx: Context, owner: Address, lien: LienKey, amount: int) -
         market_ppm=compute_market_haircut_ppm(asset, volatility_wad),
         size_weight_ppm=compute_size_weight_ppm(
             int(asset.size_factor_wad or "0"),
-            state.get_owner_quantity_wad(ctx, asset.asset, owner),
+            shared.get_owner_quantity_wad(ctx, asset.asset, owner),
             18,
             int(asset.scale_start_wad or "0"),
-            state.get_asset_quantity_wad(ctx, asset.asset),
+            asset_quantity_wad,
         ),
         latency_ppm=compute_latency_premium_ppm(volatility_wad, measure.delta_t_market_s),
         security_ppm=compute_path_security_ppm(

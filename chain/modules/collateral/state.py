@@ -4,7 +4,7 @@ Liens themselves live in accounts; here are the routes they came over, the asset
 value them, what is measured of each route, and collateral in flight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from google.protobuf.message import Message
@@ -151,16 +151,18 @@ def iterate_listings(ctx: Context, route_id: str | None = None) -> Iterator[pb.L
         yield pb.Listing.FromString(value)
 
 
-def _iterate_denoms_of_asset(ctx: Context, asset: str) -> Iterator[tuple[str, str, int]]:
+def get_denoms_of_asset(ctx: Context, asset: str) -> list[tuple[str, str, int]]:
     """Chain, denom and decimals of every denom of an asset; a denom on two routes comes once."""
-    seen: list[tuple[str, str]] = []
+    found: dict[tuple[str, str], int] = {}
+    chain_ids: dict[str, str] = {}
     for listing in iterate_listings(ctx):
         if listing.asset != asset:
             continue
-        chain_id = require_route(ctx, listing.route_id).chain_id
-        if (chain_id, listing.denom) not in seen:
-            seen.append((chain_id, listing.denom))
-            yield chain_id, listing.denom, listing.decimals
+        route_id = listing.route_id
+        if route_id not in chain_ids:
+            chain_ids[route_id] = require_route(ctx, route_id).chain_id
+        found.setdefault((chain_ids[route_id], listing.denom), listing.decimals)
+    return [(chain_id, denom, decimals) for (chain_id, denom), decimals in found.items()]
 
 
 def compute_quantity_wad(amount: int, decimals: int) -> int:
@@ -168,19 +170,32 @@ def compute_quantity_wad(amount: int, decimals: int) -> int:
     return int(amount * 10 ** (18 - decimals))
 
 
-def get_asset_quantity_wad(ctx: Context, asset: str) -> int:
-    """All liens in an asset, over all chains, routes and accounts, in WAD whole units."""
+def get_asset_quantity_wad(
+    ctx: Context, asset: str, denoms: Sequence[tuple[str, str, int]] | None = None
+) -> int:
+    """All liens in an asset, over all chains, routes and accounts, in WAD whole units.
+
+    `denoms` are those of the asset when the caller has them.
+    """
     return sum(
         compute_quantity_wad(accounts.get_lien_total(ctx, chain_id, denom), decimals)
-        for chain_id, denom, decimals in _iterate_denoms_of_asset(ctx, asset)
+        for chain_id, denom, decimals in denoms or get_denoms_of_asset(ctx, asset)
     )
 
 
-def get_owner_quantity_wad(ctx: Context, asset: str, owner: Address) -> int:
-    """An owner's liens in an asset, over all chains, routes and numbers, in WAD whole units."""
+def get_owner_quantity_wad(
+    ctx: Context,
+    asset: str,
+    owner: Address,
+    denoms: Sequence[tuple[str, str, int]] | None = None,
+) -> int:
+    """An owner's liens in an asset, over all chains, routes and numbers, in WAD whole units.
+
+    `denoms` are those of the asset when the caller has them.
+    """
     return sum(
         compute_quantity_wad(accounts.get_owner_lien_total(ctx, owner, chain_id, denom), decimals)
-        for chain_id, denom, decimals in _iterate_denoms_of_asset(ctx, asset)
+        for chain_id, denom, decimals in denoms or get_denoms_of_asset(ctx, asset)
     )
 
 

@@ -104,10 +104,10 @@ def test_round_robin_is_bounded_and_reaches_everybody(ctx):
 def test_broken_account_does_not_stop_the_others(ctx, monkeypatch):
     original = hooks.refresh_margin_state
 
-    def refresh(child, account_id):
+    def refresh(child, account_id, shared):
         if account_id.owner == ALICE:
             raise ZeroDivisionError
-        return original(child, account_id)
+        return original(child, account_id, shared)
 
     monkeypatch.setattr(hooks, "refresh_margin_state", refresh)
     advance(ctx, 1, ETH=1_000, USDC=1)
