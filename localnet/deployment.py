@@ -202,14 +202,12 @@ class Localnet:
 
     def revive(self) -> list[str]:
         """Start again whatever died against orders; the names."""
-        revived = self.network.revive()
-        if self._stop_marker.exists():
-            return revived
-        for service in self.services:
+        revived = []
+        for service in () if self._stop_marker.exists() else self.services:
             if not service.is_running:
                 service.start()
                 revived.append(service.name)
-        return revived
+        return revived + self.network.revive()
 
     def supervise(self, stop: threading.Event, progress: Progress, interval_s: float = 1.0) -> None:
         """Revive what dies until told to stop, or until another command takes the network down.
@@ -227,7 +225,7 @@ class Localnet:
                     progress(f"{name} had died and is started again")
             except ProcessFailed as error:
                 progress(str(error))
-                wait_s = 10 * interval_s
+                wait_s = 3 * interval_s
 
     @property
     def services(self) -> tuple[LocalProcess, ...]:

@@ -242,12 +242,23 @@ class Network:
         self.get_node(name).restart()
 
     def revive(self) -> list[str]:
-        """Start again every node that lost a process against orders; their names."""
+        """Start again every node that lost a process against orders; their names.
+
+        One that does not start keeps none of the others down; raises ProcessFailed for it then.
+        """
         revived = []
-        for node in self.nodes.values():
-            if not node.is_running and not node.is_stopped_on_purpose:
-                node.start()
+        failures: list[ProcessFailed] = []
+        fallen = [n for n in self.nodes.values() if not (n.is_running or n.is_stopped_on_purpose)]
+        for node in fallen:
+            node.start_app()
+        for node in fallen:
+            try:
+                node.start_cometbft()
                 revived.append(node.spec.name)
+            except ProcessFailed as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         if any(chain.links for chain in self.topology.chains):
             self.links.start()
         return revived
