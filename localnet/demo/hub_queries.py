@@ -33,7 +33,7 @@ async def get_margin(hub: Chain, owner: str) -> accounts_query.QueryMarginRespon
 
 
 async def get_liens(hub: Chain, owner: str) -> dict[str, int]:
-    """Liens of an owner's first account by denomination, atomic units; none without an account."""
+    """Liens of an owner's first account by denomination; raises NotFound, QueryRefused without."""
     answer = await hub.query(
         "/margin.collateral.v1.Query/Liens",
         collateral_query.QueryLiensRequest(owner=owner),
