@@ -8,17 +8,19 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
+from chain.client.errors import NodeUnavailable, NotFound, QueryRefused
 from chain.client.sync import SyncMarginClient
 from localnet.deployment import Localnet, LocalnetOptions
 from localnet.faults import Faults
 from localnet.feeds.control import FeedControl
 from localnet.genesis import GenesisOptions
 from localnet.network import HEALTH_TIMEOUT_S
-from localnet.process import LocalProcess, Part
+from localnet.process import LocalProcess, Part, wait_until
 from localnet.topology import ChainSpec
 
 M = TypeVar("M", bound=Message)
 TEST_COMMIT_MS: Final = 400
+WAIT_S: Final = 120.0
 _WISHES: Final = ("validators", "has_links", "timeout_commit_ms", "market_time_scale")
 
 
@@ -93,6 +95,24 @@ class ChainHandle:
         """One query of the first node: `/package.Service/Method`."""
         with self.client() as client:
             return client.query(path, request, response)
+
+    def wait_for(
+        self, condition: Callable[[SyncMarginClient], object], timeout_s: float = WAIT_S
+    ) -> None:
+        """Ask the first node until the condition is true; what does not exist yet is not true.
+
+        Raises TimeoutError.
+        """
+        with self.client() as client:
+
+            def is_true() -> bool:
+                try:
+                    return bool(condition(client))
+                except (NotFound, QueryRefused, NodeUnavailable):
+                    return False
+
+            if not wait_until(is_true, timeout_s):
+                raise TimeoutError(f"{self.chain_id}: not true within {timeout_s:g} s")
 
     def kill(self, node: int = 0, part: Part = "both") -> None:
         """SIGKILL of one of its nodes."""

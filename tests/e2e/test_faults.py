@@ -19,7 +19,6 @@ from localnet.actors import ACTORS
 from localnet.demo.narration import Narrator
 from localnet.demo.run import play_story
 from localnet.demo.story import StorySettings
-from localnet.process import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -120,4 +119,4 @@ def test_packets_wait_while_the_relayer_is_frozen(localnet, chain, relayer):
             beta.lock_collateral(faucet, Amount.parse("7 USDC")).wait()
         chain.wait_blocks(5)
         assert get_liens() == []
-    assert wait_until(lambda: get_liens() == ["7000000"], 60)
+    chain.wait_for(lambda _: get_liens() == ["7000000"])
