@@ -69,6 +69,23 @@ def read_flags(
     SETTINGS.home = home.expanduser()
     SETTINGS.output = output or ("text" if sys.stdout.isatty() else "json")
     SETTINGS.keyring_backend = keyring_backend
+    configure_logging("warning")
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr, so that stdout carries a command's answer alone; JSON unless on a terminal."""
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer()
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def config_path() -> Path:
@@ -308,18 +325,7 @@ def link(
 def start() -> None:
     """Relay all paths until SIGINT or SIGTERM."""
     config = load()
-    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(levels[config.general.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure_logging(config.general.log_level)
     relayer = open_relayer(config)
     journal = open_journal()
     try:

@@ -34,6 +34,7 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 10.0
 PER_PAGE_MAX: Final = 100
 """CometBFT gives at most 100 rows a page."""
+CONNECTIONS_MAX: Final = 10
 QUERIES_AT_ONCE_MAX: Final = 10
 """CometBFT's default max_request_batch_size."""
 WEBSOCKET_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -150,7 +151,14 @@ class CometClient:
         self._next_id = 0
         # A node on this machine must never be asked through a proxy of the environment.
         self._http = httpx2.AsyncClient(
-            base_url=self.url, timeout=timeout_s, transport=transport, trust_env=False
+            base_url=self.url,
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=False,
+            # The pool looks at every connection for every call: few are faster than many.
+            limits=httpx2.Limits(
+                max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX
+            ),
         )
 
     async def __aenter__(self) -> Self:
