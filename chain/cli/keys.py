@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chain.cli.session import Output, get_session
+from chain.client.json_text import load_json
 from chain.client.wallet import HD_PATH, KeyRecord, Wallet, generate_mnemonic
 
 app = typer.Typer(help="Keep the keys that sign transactions.", no_args_is_help=True)
@@ -119,13 +120,15 @@ def import_key(
     name: NameArgument,
     file: Annotated[
         Path | None,
-        typer.Argument(help="File with the private key in hexadecimal; else standard input."),
+        typer.Argument(help="File with the key as `keys export` wrote it; else standard input."),
     ] = None,
 ) -> None:
-    """Add a key from its private key in hexadecimal."""
+    """Add a key from what `keys export` wrote, or from its private key in hexadecimal."""
     session = get_session(ctx)
-    text = (file.read_text() if file else sys.stdin.readline()).strip()
+    text = (file.read_text() if file else sys.stdin.read()).strip()
     try:
+        if text.startswith("{"):
+            text = str(load_json(text).get("private_key", ""))
         private_key = bytes.fromhex(text)
     except ValueError as error:
         raise typer.BadParameter("the private key must be 64 hexadecimal digits") from error

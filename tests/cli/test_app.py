@@ -63,6 +63,9 @@ def test_keys_from_add_to_delete(run):
         run("keys", "import", "third", stdin=exported["private_key"])[1]["address"]
         == (added["address"])
     )
+    assert run("keys", "delete", "third", "-y")[0] == 0
+    whole = json.dumps(exported, indent=2)
+    assert run("keys", "import", "third", stdin=whole)[1]["address"] == added["address"]
     assert [key["name"] for key in run("keys", "list")[1]] == ["again", "alice", "third"]
     assert run("keys", "delete", "third", "-y")[0] == 0
     assert len(run("keys", "list")[1]) == 2
