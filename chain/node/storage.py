@@ -169,7 +169,7 @@ class LevelCommitStore:
         self._restore: SnapshotRestore | None = None
         self._pins: dict[int, int] = {}
         self._load()
-        self._latest = _LatestReader(self)
+        self._latest = _LatestReader(self, self._files)
         self._pruner = _Pruner(self)
 
     def _load(self) -> None:
@@ -625,13 +625,14 @@ class LevelCommitStore:
 class _LatestReader:
     """The last committed state: the value cache, then the flat index."""
 
-    __slots__ = ("_owner",)
+    __slots__ = ("_files", "_owner")
 
-    def __init__(self, owner: LevelCommitStore) -> None:
+    def __init__(self, owner: LevelCommitStore, files: Mapping[str, _StoreFiles]) -> None:
         self._owner = owner
+        self._files = files
 
     def get(self, store: str, key: bytes) -> bytes | None:
-        files = self._owner.files(store)
+        files = self._files.get(store) or self._owner.files(store)
         value = files.values.young.get(key)
         if value is None:
             return self._owner.read_value(files, key)

@@ -63,7 +63,7 @@ class Context:
     def emit(self, event_type: str, attributes: Mapping[str, str | int]) -> None:
         """Record an event; it dies with its branch."""
         self.events.append(
-            Event(event_type, tuple((key, str(value)) for key, value in attributes.items()))
+            Event(event_type, tuple([(key, str(value)) for key, value in attributes.items()]))
         )
 
     def branch(self) -> "Context":
