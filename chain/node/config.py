@@ -72,6 +72,8 @@ class RestSettings(_Section):
 
     address: str = "127.0.0.1:1317"
     """host:port to listen on; empty turns REST off."""
+    allowed_origins: list[str] = []
+    """Web pages that may call it from a browser, as https://host; "*" lets every page."""
 
     _check_address = field_validator("address")(_validate_host_port)
 

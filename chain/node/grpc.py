@@ -166,7 +166,7 @@ class GrpcServer:
                 return self._abci_query(data)
             response, answered = self._application.run_query(path, data, height)
         except (ChainError, DecodeError) as error:
-            status, text = _translate(error)
+            status, text = translate_error(error)
             if path == SIMULATE_PATH:
                 # Relayers match the text of a refusal and expect the status the SDK gives it.
                 status = grpc.StatusCode.UNKNOWN
@@ -247,7 +247,7 @@ def _read_height(context: grpc.ServicerContext) -> int:
     return 0
 
 
-def _translate(error: Exception) -> tuple[grpc.StatusCode, str]:
+def translate_error(error: Exception) -> tuple[grpc.StatusCode, str]:
     """The gRPC status of a refusal, as the Cosmos SDK would choose it."""
     if isinstance(error, DecodeError):
         return grpc.StatusCode.INVALID_ARGUMENT, f"the request does not decode: {error}"

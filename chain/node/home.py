@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,6 +152,17 @@ def read_node_id(home: Path) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{home / NODE_KEY_PATH}: not a node key: {error}") from error
     return compute_consensus_address(raw[32:]).hex()
+
+
+def read_moniker(home: Path) -> str:
+    """The name of the node in CometBFT's settings; raises ConfigError."""
+    path = home / COMETBFT_CONFIG_PATH
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("moniker", ""))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; `marginchaind init` writes one") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
 def read_validator_key(home: Path) -> bytes:

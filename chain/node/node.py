@@ -1,6 +1,6 @@
 """One node: settings in, a running application out. CometBFT runs beside it as its own process.
 
-Order of life: store, application, gRPC and metrics, the ABCI socket last; the way down is the
+Order of life: store, application, gRPC, REST and metrics, the ABCI socket last; the way down is the
 reverse, so that no call finds its ground gone.
 """
 
@@ -26,7 +26,9 @@ from chain.node.abci import AbciServer
 from chain.node.config import LogSettings, NodeConfig, load_config
 from chain.node.feed import FeedSource
 from chain.node.grpc import GrpcLimits, GrpcServer
+from chain.node.home import read_moniker, read_node_id
 from chain.node.metrics import MeteredApplication, NodeMetrics
+from chain.node.rest import RestServer
 from chain.node.services import NodeFacts, node_module
 from chain.node.storage import LevelCommitStore, StoreOptions, open_commit_store
 from chain.runtime.ante import GasPrice
@@ -118,6 +120,8 @@ class Node:
                 minimum_gas_prices=config.mempool.minimum_gas_prices,
                 versions_kept=config.store.retain_versions,
                 halt_height=config.halt_height,
+                moniker=read_moniker(home),
+                node_id=read_node_id(home),
             ),
             options=NodeOptions(
                 minimum_gas_prices=(parse_gas_price(config.mempool.minimum_gas_prices),),
@@ -140,6 +144,17 @@ class Node:
                 limits=GrpcLimits(workers=config.grpc.workers),
             )
             if config.grpc.address
+            else None
+        )
+        self.rest = (
+            RestServer(
+                self.application,
+                config.rest.address,
+                rpc_url=config.cometbft.rpc,
+                allowed_origins=config.rest.allowed_origins,
+                metrics=self.metrics,
+            )
+            if config.rest.address
             else None
         )
         self._metrics_server: WSGIServer | None = None
@@ -176,6 +191,8 @@ class Node:
             self._metrics_server = self.metrics.serve(host, int(port))
         if self.grpc is not None:
             self.grpc.start()
+        if self.rest is not None:
+            self.rest.start()
         self.abci.start()
         self._log.info(
             "node is up",
@@ -183,6 +200,7 @@ class Node:
             height=self.store.height,
             abci=self.abci.address,
             grpc=self.config.grpc.address,
+            rest=self.config.rest.address,
             metrics=self.config.metrics.address,
         )
 
@@ -201,6 +219,8 @@ class Node:
         self.abci.stop()
         if self.grpc is not None:
             self.grpc.stop()
+        if self.rest is not None:
+            self.rest.stop()
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
             self._metrics_server.server_close()

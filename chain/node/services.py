@@ -45,6 +45,7 @@ class NodeFacts:
     versions_kept: int
     halt_height: int = 0
     moniker: str = ""
+    node_id: str = ""
 
 
 Simulate = Callable[[bytes], tuple[abci_pb2.GasInfo, abci_pb2.Result]]
@@ -68,6 +69,7 @@ def node_module(facts: NodeFacts, store: CommitStore, simulate: Simulate) -> Mod
         return comet_pb2.GetNodeInfoResponse(
             default_node_info=p2p_pb2.DefaultNodeInfo(
                 protocol_version=p2p_pb2.ProtocolVersion(p2p=8, block=11),
+                default_node_id=facts.node_id,
                 network=ctx.chain_id or consensus.get_chain_id(ctx),
                 version=COMETBFT_VERSION.removeprefix("v"),
                 moniker=facts.moniker,
