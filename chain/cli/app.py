@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from pydantic import ValidationError
 
-from chain.cli import genesis, keys, nodes
+from chain.cli import genesis, keys, nodes, risk
 from chain.cli.generic import query_app, tx_app
 from chain.cli.session import (
     DEFAULT_HOME,
@@ -45,6 +45,7 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(tx_app, name="tx")
 app.add_typer(query_app, name="query")
 app.add_typer(query_app, name="q", hidden=True)
+app.add_typer(risk.app, name="risk")
 app.add_typer(nodes.config_app, name="config")
 app.add_typer(nodes.comet_app, name="comet")
 app.command(name="init")(nodes.init)

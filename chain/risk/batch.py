@@ -9,7 +9,6 @@ ratios do not fit, is computed by `compute_span` in Python ints. Either way give
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -79,7 +78,7 @@ class AccountMatrix:
 
 @dataclass(frozen=True)
 class _Expiry:
-    columns: Matrix
+    columns: "slice | Matrix"
     marks: Matrix
     shocked: Matrix
     basis: Matrix
@@ -96,7 +95,7 @@ class _Kernel:
         self.mask = table.ratio_scale - 1
         rows = table.instruments
         linear = [index for index, row in enumerate(rows) if row.expiry == LINEAR]
-        self.linear = np.array(linear, dtype=np.int64)
+        self.linear = _select(linear)
         self.linear_moves = _transpose(
             [[price - rows[i].mark_price for price in rows[i].shocked_prices] for i in linear],
             len(table.weights),
@@ -105,12 +104,13 @@ class _Kernel:
         self.expiries = [self._build_expiry(index) for index in range(len(table.discounts))]
         self.dollar_deltas = np.array([row.dollar_delta for row in rows], dtype=np.int64)
         self.weights = np.array(table.weights, dtype=np.int64)
+        self._build_strikes()
 
     def _build_expiry(self, expiry: int) -> _Expiry:
         rows = self.table.instruments
         columns = [index for index, row in enumerate(rows) if row.expiry == expiry]
         return _Expiry(
-            np.array(columns, dtype=np.int64),
+            _select(columns),
             np.array([rows[i].mark_price for i in columns], dtype=np.int64),
             _transpose([list(rows[i].shocked_prices) for i in columns], len(self.table.weights)),
             _transpose([list(rows[i].basis_prices) for i in columns], 2),
@@ -118,17 +118,24 @@ class _Kernel:
             self.table.basis_factors[expiry],
         )
 
-    @cached_property
-    def strikes(self) -> list[tuple[list[int], list[int], int]]:
-        """(call columns, put columns, static price) of each strike of each expiry."""
-        found: dict[tuple[int, int], tuple[list[int], list[int], int]] = {}
+    def _build_strikes(self) -> None:
+        """The options of each strike: a short is naked as far as their sum is below zero."""
+        found: dict[tuple[int, int], list[int]] = {}
         for index, row in enumerate(self.table.instruments):
             if row.expiry != LINEAR and row.static_price:
-                calls, puts, _ = found.setdefault(
-                    (row.expiry, row.strike), ([], [], row.static_price)
-                )
-                (calls if row.is_call else puts).append(index)
-        return list(found.values())
+                found.setdefault((row.expiry, row.strike), []).append(index)
+        rows = self.table.instruments
+        groups = list(found.values())
+        widest = max(map(len, groups), default=0)
+        # layers[k]: the strikes with a k-th option; sorted so that they are the first ones.
+        groups.sort(key=len, reverse=True)
+        self.strike_layers = [
+            np.array([group[k] for group in groups if len(group) > k], dtype=np.int64)
+            for k in range(widest)
+        ]
+        self.strike_prices = np.array(
+            [rows[group[0]].static_price for group in groups], dtype=np.int64
+        )
 
     def multiply_ratio(self, values: Matrix, ratio: int | Matrix) -> Matrix:
         """floor(values·ratio / scale) for ratios of at most one, without leaving int64."""
@@ -144,6 +151,7 @@ class _Kernel:
         """min_span of each row of a chunk."""
         results = np.einsum("ij,kj->ik", amounts[:, self.linear], self.linear_moves)
         basis = np.zeros(len(amounts), dtype=np.int64)
+        total_marks = np.zeros(len(amounts), dtype=np.int64)
         for expiry in self.expiries:
             held = amounts[:, expiry.columns]
             marks = held @ expiry.marks
@@ -152,12 +160,13 @@ class _Kernel:
                 positive = np.maximum(values, 0)
                 values -= positive
                 values += self.multiply_ratio(positive, expiry.discount)
-            values -= marks[:, None]
             results += values
+            total_marks += marks
             if expiry.basis_factor:
                 moves = np.einsum("ij,kj->ik", held, expiry.basis).min(axis=1)
                 moves -= marks
                 basis += self.multiply_ratio(np.minimum(moves, 0), expiry.basis_factor)
+        results -= total_marks[:, None]
         if (self.weights < self.table.ratio_scale).any():
             results = self.multiply_ratio(results, self.weights)
         least: Matrix = np.minimum(results.min(axis=1), basis)
@@ -183,16 +192,21 @@ class _Kernel:
 
     def _compute_static_charges(self, amounts: Matrix) -> Matrix:
         charges: Matrix = np.abs(amounts[:, self.linear]) @ self.linear_static
-        for calls, puts, price in self.strikes:
-            call = amounts[:, calls].sum(axis=1)
-            put = amounts[:, puts].sum(axis=1)
-            shorts = np.where(
-                (call < 0) != (put < 0),
-                np.maximum(-(call + put), 0),
-                np.maximum(-call, 0) + np.maximum(-put, 0),
-            )
-            charges += shorts * price
+        if self.strike_layers:
+            first, *others = self.strike_layers
+            net = amounts[:, first]
+            for layer in others:
+                net[:, : len(layer)] += amounts[:, layer]
+            np.minimum(net, 0, out=net)
+            charges -= net @ self.strike_prices
         return charges
+
+
+def _select(columns: list[int]) -> slice | Matrix:
+    """An index of columns: a slice, which copies nothing, when they stand together."""
+    if columns and columns == list(range(columns[0], columns[-1] + 1)):
+        return slice(columns[0], columns[-1] + 1)
+    return np.array(columns, dtype=np.int64)
 
 
 def _transpose(prices: list[list[int]], width: int) -> Matrix:
@@ -236,8 +250,8 @@ def compute_min_spans(table: RiskTable, accounts: AccountMatrix) -> list[int]:
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         # abs() of the least int64 is itself, negative: compare both ends instead.
-        wide = np.flatnonzero(((chunk > bounds) | (chunk < -bounds)).any(axis=1))
-        if len(wide):
+        if (chunk.max(axis=0) > bounds).any() or (chunk.min(axis=0) < -bounds).any():
+            wide = np.flatnonzero(((chunk > bounds) | (chunk < -bounds)).any(axis=1))
             alone += [start + int(index) for index in wide]
             chunk = chunk.copy()
             chunk[wide] = 0

@@ -70,10 +70,11 @@ class SpanResult:
 
 
 def compute_naked_short(call_amount: int, put_amount: int) -> int:
-    """Unpaired short options of one strike: opposite signs net first."""
-    if (call_amount < 0) != (put_amount < 0):
-        return max(0, -(call_amount + put_amount))
-    return max(0, -call_amount) + max(0, -put_amount)
+    """Unpaired short options of one strike, opposite signs netted first: max(0, -(call + put)).
+
+    Two shorts add up, a short and a long net, two longs leave nothing.
+    """
+    return max(0, -(call_amount + put_amount))
 
 
 def compute_span(table: RiskTable, amounts: Sequence[int]) -> SpanResult:

@@ -223,7 +223,9 @@ def validate_scenario_set(scenario_set: ScenarioSet) -> None:
     for name, (low, high) in _BOUNDS.items():
         value = getattr(scenario_set.parameters, name)
         if not low <= value <= high:
-            raise InvalidParameter(f"{name} {value} must lie within [{low}, {high}]")
+            raise InvalidParameter(
+                f"{name.removesuffix('_wad')}: {value} must lie within [{low}, {high}] (1e-18)"
+            )
 
 
 def replace_parameter(scenario_set: ScenarioSet, name: str, value: int) -> ScenarioSet:
@@ -233,13 +235,15 @@ def replace_parameter(scenario_set: ScenarioSet, name: str, value: int) -> Scena
     """
     if name == "price_range_wad" and scenario_set.name == "span16":
         if not 1 <= value <= WAD:
-            raise InvalidParameter(f"price_range_wad {value} must lie within [1, {WAD}]")
+            raise InvalidParameter(f"price_range: {value} must lie within [1, {WAD}] (1e-18)")
         changed = replace(scenario_set, scenarios=build_span16_scenarios(value))
     elif name in PARAMETER_NAMES:
         parameters = replace(scenario_set.parameters, **{name: value})
         changed = replace(scenario_set, parameters=parameters)
     else:
-        raise InvalidParameter(f"{name} is no parameter of {scenario_set.name}")
+        raise InvalidParameter(
+            f"{name.removesuffix('_wad')} is no parameter of {scenario_set.name}"
+        )
     validate_scenario_set(changed)
     return changed
 

@@ -113,7 +113,9 @@ def validate_standard_parameters(parameters: StandardParameters) -> None:
         high = WAD if name in _SHARES else 10 * WAD
         value = getattr(parameters, name)
         if not 0 <= value <= high:
-            raise InvalidParameter(f"{name} {value} must lie within [0, {high}]")
+            raise InvalidParameter(
+                f"{name.removesuffix('_wad')}: {value} must lie within [0, {high}] (1e-18)"
+            )
 
 
 def replace_standard_parameter(
@@ -121,7 +123,7 @@ def replace_standard_parameter(
 ) -> StandardParameters:
     """The parameters with one changed; raises InvalidParameter for an unknown name or bad value."""
     if name not in STANDARD_PARAMETER_NAMES:
-        raise InvalidParameter(f"{name} is no parameter of standard margin")
+        raise InvalidParameter(f"{name.removesuffix('_wad')} is no parameter of standard margin")
     changed = replace(parameters, **{name: value})
     validate_standard_parameters(changed)
     return changed

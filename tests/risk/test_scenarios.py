@@ -117,7 +117,7 @@ def test_bad_sets_are_refused_by_row(rows, named):
     ],
 )
 def test_bad_parameters_are_refused_by_name(name, value):
-    with pytest.raises(InvalidParameter, match=name):
+    with pytest.raises(InvalidParameter, match=name.removesuffix("_wad")):
         replace_parameter(PRESETS["pmrm21"], name, value)
 
 
@@ -126,5 +126,5 @@ def test_parameters_change_one_at_a_time():
     assert changed.parameters == replace(PortfolioParameters(), im_factor_wad=2 * WAD)
     wider = replace_parameter(PRESETS["span16"], "price_range_wad", WAD // 5)
     assert max(row.spot_wad for row in wider.scenarios) == wad("1.4")
-    with pytest.raises(InvalidParameter, match="price_range_wad"):
+    with pytest.raises(InvalidParameter, match="price_range"):
         replace_parameter(PRESETS["span16"], "price_range_wad", 0)
