@@ -1,5 +1,7 @@
 """Genesis of IBC: all of the provable store, in the messages of ibc-go's export."""
 
+from collections.abc import Sized
+
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.ibc.core.channel.v1 import genesis_pb2 as channel_genesis_pb2
 from chain._pb.ibc.core.client.v1 import client_pb2
@@ -71,7 +73,14 @@ def _init_clients(ctx: Context, genesis: client_genesis_pb2.GenesisState) -> Non
             )
     for metadata in genesis.clients_metadata:
         for pair in metadata.client_metadata:
+            _require_content(pair.key, f"a metadata key of {metadata.client_id}")
+            _require_content(pair.value, f"a metadata value of {metadata.client_id}")
             clients.set_metadata(ctx, metadata.client_id, pair.key, pair.value)
+
+
+def _require_content(content: Sized, what: str) -> None:
+    if len(content) == 0:
+        raise InvalidMessage(f"{what} must not be empty; leave the entry out")
 
 
 def _init_connections(ctx: Context, genesis: connection_genesis_pb2.GenesisState) -> None:
@@ -90,6 +99,8 @@ def _init_connections(ctx: Context, genesis: connection_genesis_pb2.GenesisState
         )
         connections.set_connection(ctx, identified.id, connection)
     for group in genesis.client_connection_paths:
+        host.validate_client_id(group.client_id)
+        _require_content(group.paths, f"the connections of {group.client_id}")
         connections.set_client_connections(ctx, group.client_id, tuple(group.paths))
 
 
@@ -109,8 +120,10 @@ def _init_channels(ctx: Context, genesis: channel_genesis_pb2.GenesisState) -> N
         )
         channels.set_channel(ctx, identified.port_id, identified.channel_id, channel)
     for item in genesis.commitments:
+        _require_content(item.data, f"the commitment of packet {item.sequence}")
         channels.set_packet_commitment(ctx, item.port_id, item.channel_id, item.sequence, item.data)
     for item in genesis.acknowledgements:
+        _require_content(item.data, f"the acknowledgement of packet {item.sequence}")
         channels.set_packet_acknowledgement(
             ctx, item.port_id, item.channel_id, item.sequence, item.data
         )
