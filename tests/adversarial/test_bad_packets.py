@@ -1,4 +1,4 @@
-"""Packets, proofs and headers nobody honest relays, between a hub and a collateral chain at work."""
+"""Packets, proofs and headers nobody honest relays, between two chains at work."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,7 +82,7 @@ BROKEN: dict[str, tuple[Callable[[Message], dict[str, object]], tuple[str, int]]
         lambda m: {"packet__data": m.packet.data.replace(b"3" + b"0" * 18, b"4" + b"0" * 18)},
         ("commitment", 2),
     ),
-    "another sequence": (lambda m: {"packet__sequence": 99}, ("commitment", 2)),
+    "another sequence": (lambda _: {"packet__sequence": 99}, ("commitment", 2)),
     "no sequence": (lambda _: {"packet__sequence": 0}, ("channel", 13)),
     "later timeout": (
         lambda m: {"packet__timeout_timestamp": m.packet.timeout_timestamp + 1},

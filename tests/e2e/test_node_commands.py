@@ -58,8 +58,8 @@ class OneNode:
         assert not check or finished.returncode == 0, finished.stderr
         return finished
 
-    def prepare(self):
-        self.command("init", "node0", "--chain-id", "alpha-1", "--type", "spoke")
+    def prepare(self, chain_id="alpha-1", chain_type="spoke"):
+        self.command("init", "node0", "--chain-id", chain_id, "--type", chain_type)
         self.command("keys", "add", "alice")
         self.command("genesis", "add-genesis-account", "alice", "1000000umargin")
         self.command("genesis", "add-validator")
