@@ -188,7 +188,9 @@ def run_load(network: Network, txs: list[bytes], window: int) -> dict[str, float
     app_s = read_cpu_s(node.app_pid) - app_s
     node_s = read_cpu_s(node.cometbft_pid) - node_s
     busy = (app_s + node_s) / (time.monotonic() - started)
-    committed, failed, blocks, seconds = read_results(network, first_height + 1, last_height + 1)
+    committed, failed, blocks, seconds = read_results(
+        network, client, first_height + 1, last_height + 1
+    )
     return {
         "committed": committed,
         "refused": refused,
@@ -202,17 +204,19 @@ def run_load(network: Network, txs: list[bytes], window: int) -> dict[str, float
     }
 
 
-def read_results(network: Network, first: int, last: int) -> tuple[int, int, int, float]:
+def read_results(
+    network: Network, client: httpx2.Client, first: int, last: int
+) -> tuple[int, int, int, float]:
     """Committed and failed transactions, blocks with any, and seconds from first to last."""
     name = f"{CHAIN_ID}-v0"
     committed, failed, blocks, first_ns, last_ns = 0, 0, 0, 0, 0
     for height in range(first, last + 1):
-        block = network.ask_rpc(name, "block", height=str(height))["block"]
+        block = client.get("/block", params={"height": height}).json()["result"]["block"]
         count = len(block["data"]["txs"] or ())
         if not count:
             continue
-        results = network.ask_rpc(name, "block_results", height=str(height))["txs_results"]
-        failed += sum(1 for result in results if result["code"])
+        answer = client.get("/block_results", params={"height": height}).json()
+        failed += sum(1 for result in answer["result"]["txs_results"] if result["code"])
         first_ns = first_ns or parse_time_ns(block["header"]["time"])
         committed, last_ns = committed + count, read_commit_time_ns(network, name, height)
         blocks += 1
