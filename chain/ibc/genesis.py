@@ -76,6 +76,13 @@ def _init_clients(ctx: Context, genesis: client_genesis_pb2.GenesisState) -> Non
             _require_content(pair.key, f"a metadata key of {metadata.client_id}")
             _require_content(pair.value, f"a metadata value of {metadata.client_id}")
             clients.set_metadata(ctx, metadata.client_id, pair.key, pair.value)
+    for identified in genesis.clients:
+        for height in clients.iterate_consensus_heights(ctx, identified.client_id):
+            if clients.get_consensus_state(ctx, identified.client_id, height) is None:
+                raise InvalidMessage(
+                    f"metadata of {identified.client_id} lists height {height}, of which "
+                    f"clients_consensus has no state"
+                )
 
 
 def _require_content(content: Sized, what: str) -> None:

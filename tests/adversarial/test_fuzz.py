@@ -1,4 +1,4 @@
-"""Random and spoiled input to every handler, query, packet and ABCI call: refused or taken, no more.
+"""Random and spoiled input to every handler, query, packet and ABCI call: refused or taken.
 
 An unexpected exception would be the fixed refusal "internal error" in a transaction, and would stop
 the node anywhere else; either fails these tests.
@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain import hub, spoke
 from chain._pb.margin.packet.v1 import packet_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.errors import ChainError
@@ -69,6 +70,13 @@ def get_examples(chain_id: str) -> dict[type[Message], list[Message]]:
     return found
 
 
+def assert_registered(error: ChainError) -> None:
+    """A refusal has a code of its own and words; 1 is the code of an unexpected exception."""
+    assert error.code > 1
+    assert error.codespace
+    assert error.detail, repr(error)
+
+
 def build_context(chain: IbcChain) -> Context:
     ctx = chain.read_context()
     ctx.router = chain.app.router
@@ -119,8 +127,7 @@ def test_every_message(index: int, url: str, seed: int) -> None:
         with ctx.branch() as branch:
             route.handler(branch, message)
     except ChainError as error:
-        assert error.code > 1
-        assert str(error)
+        assert_registered(error)
         return
     for seconds in (1, 86_400):
         run_hooks(chain, ctx, seconds)
@@ -187,14 +194,12 @@ def test_every_packet_acknowledgement_and_timeout(index: int, seed: int) -> None
             with ctx.branch() as branch:
                 step(branch)
         except ChainError as error:
-            assert error.code > 1
-            assert len(application.error_acknowledgement(error)) < 100
+            assert_registered(error)
+            assert len(application.error_acknowledgement(error)) < 100  # noqa: PT017
     run_hooks(chain, ctx, 1)
 
 
 def _get_application(index: int) -> Any:
-    from chain import hub, spoke  # noqa: PLC0415
-
     return (hub.MARGIN, spoke.MARGIN)[index]
 
 
@@ -206,7 +211,7 @@ def test_decoders(data: bytes) -> None:
             assert decode(data).SerializeToString(deterministic=True) == data
 
 
-# ABCI ----------------------------------------------------------------------------------------------
+# ABCI
 
 
 def draw_items(source: Random, chain: IbcChain) -> list[bytes]:
@@ -326,7 +331,7 @@ def test_snapshots_of_hostile_peers(seed: int) -> None:
     )
 
 
-# Genesis -------------------------------------------------------------------------------------------
+# Genesis
 
 
 @cache
@@ -392,8 +397,7 @@ def test_spoiled_genesis(index: int, seed: int) -> None:
     try:
         app.init_chain(request)
     except ChainError as error:
-        assert error.code > 1
-        assert error.detail
+        assert_registered(error)
         return
     block = abci.RequestFinalizeBlock(height=chain.height + 1)
     block.time.FromNanoseconds(chain.time_ns + 10**9)

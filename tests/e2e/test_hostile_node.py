@@ -1,4 +1,4 @@
-"""A real hub validator under hostile clients: it answers each by a code and goes on making blocks."""
+"""A real hub validator under hostile clients: it answers each by a code and makes blocks."""
 
 import base64
 import json

@@ -63,6 +63,11 @@ def test_relaying_goes_on_over_an_export(path: Path) -> None:
         ("client_genesis", "params", {"allowed_clients": []}),
         ("connection_genesis", "params", {"max_expected_time_per_block": "0"}),
         ("client_genesis", "unknown", 1),
+        ("client_genesis", "clients_consensus", []),
+        ("connection_genesis", "client_connection_paths", [{"client_id": "07-tendermint-0"}]),
+        ("connection_genesis", "client_connection_paths", [{"client_id": "/", "paths": ["a"]}]),
+        ("channel_genesis", "commitments", [{"port_id": "echo", "channel_id": "channel-0"}]),
+        ("channel_genesis", "acknowledgements", [{"port_id": "echo", "channel_id": "channel-0"}]),
     ],
 )
 def test_bad_genesis_is_refused(path: Path, section: str, key: str, value: object) -> None:
