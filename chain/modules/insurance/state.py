@@ -58,7 +58,7 @@ def set_entry(ctx: Context, entry: pb.LedgerEntry) -> None:
 
 def iterate_entries(ctx: Context, start_after: int = 0) -> Iterator[pb.LedgerEntry]:
     """Ledger entries by number after one; bound the work at the call site."""
-    start = _ENTRY + (start_after + 1).to_bytes(8, "big")
+    start = _ENTRY + start_after.to_bytes(8, "big") + b"\x00"
     for _, value in ctx.kv(STORE).iterate_range(start, _NEXT_ENTRY):
         yield pb.LedgerEntry.FromString(value)
 

@@ -124,14 +124,14 @@ def has_open_auction(ctx: Context, account_id: AccountId) -> bool:
 
 def iterate_auctions(ctx: Context, start_after: int = 0) -> Iterator[pb.Auction]:
     """All auctions by id; bound the work at the call site."""
-    start = _AUCTION + (start_after + 1).to_bytes(8, "big")
+    start = _AUCTION + start_after.to_bytes(8, "big") + b"\x00"
     for _, value in ctx.kv(STORE).iterate_range(start, _ACTIVE):
         yield pb.Auction.FromString(value)
 
 
 def iterate_active_auctions(ctx: Context, start_after: int = 0) -> Iterator[pb.Auction]:
     """Auctions that take bids, by id; bound the work at the call site."""
-    start = _ACTIVE + (start_after + 1).to_bytes(8, "big")
+    start = _ACTIVE + start_after.to_bytes(8, "big") + b"\x00"
     for key, _ in ctx.kv(STORE).iterate_range(start, _SEIZURE):
         yield require_auction(ctx, int.from_bytes(key[1:], "big"))
 
@@ -196,7 +196,7 @@ def iterate_history(
 ) -> Iterator[pb.HistoryRow]:
     """Rows of an account by number, after one; bound the work at the call site."""
     prefix = _HISTORY + encode_account_id(account_id)
-    start, end = prefix + (start_after + 1).to_bytes(8, "big"), prefix + b"\xff" * 9
+    start, end = prefix + start_after.to_bytes(8, "big") + b"\x00", prefix + b"\xff" * 9
     for _, value in ctx.kv(STORE).iterate_range(start, end):
         yield pb.HistoryRow.FromString(value)
 
