@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain import hub, spoke
+from chain._pb.margin.insurance.v1 import query_pb2 as insurance_query
+from chain._pb.margin.liquidation.v1 import query_pb2 as liquidation_query
 from chain._pb.margin.packet.v1 import packet_pb2
 from chain._pb.tendermint.abci import types_pb2 as abci
 from chain.errors import ChainError
@@ -150,6 +152,27 @@ def test_every_query(index: int, seed: int) -> None:
     )
     assert not chain.app.errors.by_place, (path, request, chain.app.errors.by_place)
     assert response.code == 0 or (response.codespace and response.code > 1 and response.log)
+
+
+def test_pages_after_the_last_number_are_empty() -> None:
+    hub = get_chains()[0]
+    last = 2**64 - 1
+    for path, request in (
+        (
+            "liquidation.v1.Query/History",
+            liquidation_query.QueryHistoryRequest(
+                owner=prepare().address("dave"), start_after=last
+            ),
+        ),
+        (
+            "liquidation.v1.Query/Auctions",
+            liquidation_query.QueryAuctionsRequest(start_after=last),
+        ),
+        ("insurance.v1.Query/Ledger", insurance_query.QueryLedgerRequest(start_after=last)),
+    ):
+        data = request.SerializeToString()
+        response = hub.app.query(abci.RequestQuery(path=f"/margin.{path}", data=data))
+        assert (response.code, response.value) == (0, b""), (path, response)
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["hub", "spoke"])

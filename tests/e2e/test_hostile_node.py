@@ -105,7 +105,9 @@ def test_hostile_clients_stop_nothing(tmp_path):
         with grpc.insecure_channel(f"127.0.0.1:{node.grpc}") as channel:
             for path, data, metadata in build_garbage(alice.address):
                 status, answer = call(channel, path, data, metadata)
-                assert status in EXPECTED, (path, data[:40], metadata, status, answer)
+                # The SDK gives a refused simulation this status, and relayers look for it.
+                allowed = {grpc.StatusCode.UNKNOWN} if path == SIMULATE else set()
+                assert status in EXPECTED | allowed, (path, data[:40], metadata, status, answer)
                 assert answer, (path, metadata)
                 assert b"Traceback" not in answer
             garbage = [
