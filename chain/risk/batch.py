@@ -148,39 +148,43 @@ class _Kernel:
         return high
 
     def compute_min_spans(self, amounts: Matrix) -> Matrix:
-        """min_span of each row of a chunk."""
-        results = np.einsum("ij,kj->ik", amounts[:, self.linear], self.linear_moves)
-        basis = np.zeros(len(amounts), dtype=np.int64)
-        total_marks = np.zeros(len(amounts), dtype=np.int64)
+        """min_span of each account of a chunk, given as instruments by accounts.
+
+        Accounts stand along the contiguous axis, so that every step runs over long rows.
+        """
+        results = np.einsum("kj,jn->kn", self.linear_moves, amounts[self.linear])
+        basis = np.zeros(amounts.shape[1], dtype=np.int64)
+        marks = np.zeros(amounts.shape[1], dtype=np.int64)
         for expiry in self.expiries:
-            held = amounts[:, expiry.columns]
-            marks = held @ expiry.marks
-            values = np.einsum("ij,kj->ik", held, expiry.shocked)
+            held = amounts[expiry.columns]
+            mark = np.einsum("j,jn->n", expiry.marks, held)
+            values = np.einsum("kj,jn->kn", expiry.shocked, held)
             if expiry.discount < self.table.ratio_scale:
                 positive = np.maximum(values, 0)
                 values -= positive
                 values += self.multiply_ratio(positive, expiry.discount)
             results += values
-            total_marks += marks
+            marks += mark
             if expiry.basis_factor:
-                moves = np.einsum("ij,kj->ik", held, expiry.basis).min(axis=1)
-                moves -= marks
+                moves = np.einsum("kj,jn->kn", expiry.basis, held).min(axis=0)
+                moves -= mark
                 basis += self.multiply_ratio(np.minimum(moves, 0), expiry.basis_factor)
-        results -= total_marks[:, None]
+        results -= marks
         if (self.weights < self.table.ratio_scale).any():
-            results = self.multiply_ratio(results, self.weights)
-        least: Matrix = np.minimum(results.min(axis=1), basis)
-        least = np.minimum(least, -self._compute_delta_charges(amounts))
+            results = self.multiply_ratio(results, self.weights[:, None])
+        least: Matrix = np.minimum(results.min(axis=0), basis)
+        if self.table.net_delta_ratio or self.table.hedged_delta_ratio:
+            np.minimum(least, -self._compute_delta_charges(amounts), out=least)
+        else:
+            np.minimum(least, 0, out=least)
         least -= self._compute_static_charges(amounts)
         return least
 
     def _compute_delta_charges(self, amounts: Matrix) -> Matrix:
         table = self.table
-        if not (table.net_delta_ratio or table.hedged_delta_ratio):
-            return np.zeros(len(amounts), dtype=np.int64)
-        deltas = amounts * self.dollar_deltas
-        net = np.abs(deltas.sum(axis=1))
-        gross = np.abs(deltas).sum(axis=1)
+        deltas = amounts * self.dollar_deltas[:, None]
+        net = np.abs(deltas.sum(axis=0))
+        gross = np.abs(deltas).sum(axis=0)
         # The exact ceiling of a sum of two products: high parts, then the low ones together.
         hedged = gross - net
         low = (net & self.mask) * table.net_delta_ratio
@@ -191,14 +195,14 @@ class _Kernel:
         return charges
 
     def _compute_static_charges(self, amounts: Matrix) -> Matrix:
-        charges: Matrix = np.abs(amounts[:, self.linear]) @ self.linear_static
+        charges: Matrix = np.einsum("j,jn->n", self.linear_static, np.abs(amounts[self.linear]))
         if self.strike_layers:
             first, *others = self.strike_layers
-            net = amounts[:, first]
+            net = amounts[first]
             for layer in others:
-                net[:, : len(layer)] += amounts[:, layer]
+                net[: len(layer)] += amounts[layer]
             np.minimum(net, 0, out=net)
-            charges -= net @ self.strike_prices
+            charges -= np.einsum("j,jn->n", self.strike_prices, net)
         return charges
 
 
@@ -248,14 +252,18 @@ def compute_min_spans(table: RiskTable, accounts: AccountMatrix) -> list[int]:
     spans = np.empty(len(rows), dtype=np.int64)
     alone = accounts.large_rows
     for start in range(0, len(rows), _CHUNK):
-        chunk = rows[start : start + _CHUNK]
+        chunk = np.ascontiguousarray(rows[start : start + _CHUNK].T)
         # abs() of the least int64 is itself, negative: compare both ends instead.
-        if (chunk.max(axis=0) > bounds).any() or (chunk.min(axis=0) < -bounds).any():
-            wide = np.flatnonzero(((chunk > bounds) | (chunk < -bounds)).any(axis=1))
+        if (chunk.max(axis=1) > bounds).any() or (chunk.min(axis=1) < -bounds).any():
+            limits_of_rows = bounds[:, None]
+            wide = np.flatnonzero(
+                ((chunk > limits_of_rows) | (chunk < -limits_of_rows)).any(axis=0)
+            )
             alone += [start + int(index) for index in wide]
+            # A chunk of one instrument shares its memory with the accounts.
             chunk = chunk.copy()
-            chunk[wide] = 0
-        spans[start : start + len(chunk)] = kernel.compute_min_spans(chunk)
+            chunk[:, wide] = 0
+        spans[start : start + chunk.shape[1]] = kernel.compute_min_spans(chunk)
     result: list[int] = spans.tolist()
     for index in alone:
         result[index] = compute_span(table, accounts.get_amounts(index)).min_span
