@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 import tomlkit
 
@@ -18,6 +19,7 @@ from chain.client.comet import CometClient
 from chain.client.errors import ChainError, TxRefused
 from chain.client.sync import SyncMarginClient
 from chain.client.wallet import Keyring, Wallet
+from chain.node.home import read_moniker, read_node_id
 from localnet.cometbft import ensure_cometbft
 
 pytestmark = pytest.mark.e2e
@@ -44,7 +46,7 @@ class OneNode:
     def __init__(self, home):
         self.home = home
         self.processes = []
-        self.rpc, self.p2p, self.grpc, self.metrics = (free_port() for _ in range(4))
+        self.rpc, self.p2p, self.grpc, self.rest, self.metrics = (free_port() for _ in range(5))
         self.url = f"grpc+http://127.0.0.1:{self.grpc}"
 
     def command(self, *arguments, check=True):
@@ -76,6 +78,7 @@ class OneNode:
         def edit_app(document):
             document["abci"]["address"] = abci
             document["grpc"]["address"] = f"127.0.0.1:{self.grpc}"
+            document["rest"]["address"] = f"127.0.0.1:{self.rest}"
             document["metrics"]["address"] = f"127.0.0.1:{self.metrics}"
             document["cometbft"]["rpc"] = f"http://127.0.0.1:{self.rpc}"
             document["mempool"]["minimum_gas_prices"] = "0.001umargin"
@@ -128,6 +131,12 @@ def test_send_over_grpc_commits_and_state_survives(tmp_path):
             assert client.chain_id() == "alpha-1"
             outcome = client.send(alice, BOB.address, Amount.parse("7umargin")).wait()
             assert outcome.height > 1
+            base = f"http://127.0.0.1:{node.rest}/cosmos/base/tendermint/v1beta1"
+            info = httpx2.get(f"{base}/node_info", trust_env=False).json()["default_node_info"]
+            assert info["default_node_id"] == read_node_id(home)
+            assert info["moniker"] == read_moniker(home) != ""
+            block = httpx2.get(f"{base}/blocks/latest", trust_env=False).json()["block"]
+            assert int(block["header"]["height"]) >= outcome.height
             assert client.balance(BOB.address, "umargin") == 7
             assert client.balance(BOB.address, "umargin", height=1) == 0
             with pytest.raises(ChainError, match="insufficient funds"):
