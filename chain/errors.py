@@ -1,8 +1,8 @@
 """The error registry: every refusal the chain can give has a codespace and a code, never reused.
 
-An error's text is its detail (rule, numbers, remedy) followed by the fixed summary of its class, in the
-form the Cosmos SDK logs use: `detail: summary`. Only codespace and code enter consensus; texts do not.
-Code 1 of every codespace is reserved for "internal", code 0 is success.
+An error's text is its detail (rule, numbers, remedy) followed by the fixed summary of its class, in
+the form the Cosmos SDK logs use: `detail: summary`. Only codespace and code enter consensus; texts
+do not. Code 1 of every codespace is reserved for "internal", code 0 is success.
 """
 
 from typing import ClassVar, Final
@@ -16,7 +16,7 @@ INTERNAL_TEXT: Final = "internal error"
 
 
 class ChainError(Exception):
-    """An expected refusal; subclasses set codespace, code and summary and are registered on definition.
+    """An expected refusal; subclasses set codespace, code and summary, and are registered.
 
     Keyword fields keep the numbers of the rule for programs: `error.fields["required"]`.
     """
@@ -35,7 +35,8 @@ class ChainError(Exception):
         if "code" not in cls.__dict__:
             return  # An abstract branch of the tree.
         key = (cls.codespace, cls.code)
-        assert cls.codespace and cls.code > 1 and cls.summary, f"{cls.__name__} is incomplete"
+        is_complete = bool(cls.codespace and cls.code > 1 and cls.summary)
+        assert is_complete, f"{cls.__name__} needs a codespace, a code above 1 and a summary"
         other = _REGISTRY.get(key)
         assert other is None or other.__qualname__ == cls.__qualname__, (
             f"{cls.__name__} reuses {key} of {other}"

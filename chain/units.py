@@ -1,7 +1,8 @@
 """Named integers, their bounds, and the only rounding functions of consensus code.
 
 House rule: value credited to a user rounds down; a requirement, discount, fee or debt charged to a
-user rounds up. Multiply before dividing, one division a formula, compare ratios by cross-multiplication.
+user rounds up. Multiply before dividing, one division a formula; compare ratios by
+cross-multiplication.
 """
 
 from typing import NewType
@@ -77,7 +78,7 @@ def mul_ppm_ceil(value: int, ppm: int) -> int:
 
 
 def div_exact(numerator: int, denominator: int) -> int:
-    """The quotient of a division that must leave no remainder; a remainder is a programming error."""
+    """The quotient of a division without remainder; a remainder is a programming error."""
     quotient, remainder = divmod(numerator, denominator)
     assert remainder == 0, f"{numerator} is not a multiple of {denominator}"
     return quotient
@@ -91,8 +92,8 @@ def clamp(value: int, low: int, high: int) -> int:
 def parse_amount(text: str, field: str = "amount") -> int:
     """The positive amount that a canonical decimal `[1-9][0-9]*` below 2^256 names.
 
-    Raises InvalidAmount otherwise: zero, signs, blanks, leading zeros, other bases and separators are
-    refused, so that no two texts name one amount and no peer reads another number.
+    Raises InvalidAmount otherwise: zero, signs, blanks, leading zeros, other bases and separators
+    are refused, so that no two texts name one amount and no peer reads another number.
     """
     if not text.isascii() or not text.isdigit() or text[0] == "0" or len(text) > 78:
         raise InvalidAmount(
@@ -120,7 +121,7 @@ def parse_signed(text: str, field: str = "amount") -> int:
 
 
 def require_range(value: int, low: int, high: int, field: str) -> int:
-    """The value itself when low <= value <= high; raises OutOfRange naming the field and the bounds."""
+    """The value itself when low <= value <= high; raises OutOfRange naming field and bounds."""
     if not low <= value <= high:
         raise OutOfRange(f"{field} {value} must lie within [{low}, {high}]")
     return value
