@@ -166,17 +166,20 @@ class Localnet:
 
     def _link(self, progress: Progress) -> None:
         """Create the clients, connections and channels that are missing."""
-        for chain_id, path in read_paths(self.relayer_home).items():
-            if path.is_linked:
-                continue
+        paths = read_paths(self.relayer_home)
+        missing = {chain_id: path for chain_id, path in paths.items() if not path.is_linked}
+        if not missing:
+            return
+        for chain_id, path in missing.items():
             progress(f"linking {path.a_chain} and {chain_id}: clients, connection, channel")
-            self.relayer.stop()  # Two processes with one key would fight over its sequence.
-            command = [relayer_program(), "--home", str(self.relayer_home), "link"]
-            _run_until_done([*command, "--path", path.name], self.network.logs / "link.log")
-            linked = read_paths(self.relayer_home)[chain_id]
-            progress(
-                f"linked {linked.a_chain} {linked.a_channel} and {chain_id} {linked.b_channel}"
-            )
+        self.relayer.stop()  # Two processes with one key would fight over its sequence.
+        command = [relayer_program(), "--home", str(self.relayer_home), "link"]
+        for path in missing.values():
+            command += ["--path", path.name]
+        _run_until_done(command, self.network.logs / "link.log")
+        for chain_id, path in read_paths(self.relayer_home).items():
+            if chain_id in missing:
+                progress(f"linked {path.a_chain} {path.a_channel} and {chain_id} {path.b_channel}")
 
     async def _register(self) -> list[str]:
         paths = read_paths(self.relayer_home)
