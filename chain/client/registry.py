@@ -7,7 +7,7 @@ generic commands, JSON forms and gRPC calls, so that a new module needs no line 
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -183,8 +183,3 @@ def _method_info(
         request=method.input_type,
         response=method.output_type,
     )
-
-
-def list_message_types(methods: Iterable[MethodInfo]) -> list[str]:
-    """Sorted full names of the request types."""
-    return sorted(info.request.full_name for info in methods)

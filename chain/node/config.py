@@ -108,6 +108,8 @@ class StoreSettings(_Section):
 
     retain_versions: Annotated[int, Field(ge=1)] = 1000
     """Versions kept for queries and proofs; older ones are pruned in the background."""
+    retain_blocks: Annotated[int, Field(ge=0)] = 0
+    """Blocks CometBFT keeps; 0 keeps all. Relayers and new nodes need the trusting period's."""
     snapshot_interval: Annotated[int, Field(ge=0)] = 0
     """Blocks between state-sync snapshots; 0 takes none."""
     snapshot_keep: Annotated[int, Field(ge=1)] = 2

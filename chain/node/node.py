@@ -126,6 +126,7 @@ class Node:
             options=NodeOptions(
                 minimum_gas_prices=(parse_gas_price(config.mempool.minimum_gas_prices),),
                 halt_height=config.halt_height,
+                retain_blocks=config.store.retain_blocks,
             ),
             feed=self.feed,
         )

@@ -35,7 +35,6 @@ from chain.runtime.errors import (
     UnknownExtensionOptions,
     WrongSequence,
 )
-from chain.runtime.gas import SIGNATURE_SECP256K1, TX_BYTE
 from chain.runtime.module import MessageRoute
 from chain.runtime.router import Router, get_signers
 from chain.runtime.signatures import PUBLIC_KEY_SIZE, is_signature_valid
@@ -219,7 +218,7 @@ class Ante:
                 f"maximum number of characters is {params.max_memo_characters} but received "
                 f"{prepared.memo_characters} characters"
             )
-        gas.consume(TX_BYTE * len(tx.raw))
+        gas.consume(params.tx_size_cost_per_byte * len(tx.raw))
         if ctx.mode is Mode.CHECK:
             self._validate_minimum_fee(prepared)
         accounts = self._load_accounts(ctx, prepared)
@@ -227,7 +226,7 @@ class Ante:
             self._fees.deduct_fee(ctx, prepared.payer, prepared.fee)
         if len(signers) > params.tx_sig_limit:
             raise TooManySignatures(f"signatures: {len(signers)}, limit: {params.tx_sig_limit}")
-        gas.consume(SIGNATURE_SECP256K1 * len(signers))
+        gas.consume(params.sig_verify_cost_secp256k1 * len(signers))
         keys = [_get_key(ctx, prepared, index, account) for index, account in enumerate(accounts)]
         for signer, account in zip(signers, accounts, strict=True):
             if signer.sequence != account.sequence:

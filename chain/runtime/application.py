@@ -75,7 +75,7 @@ class NodeOptions:
     halt_height: int = 0
     """Stop before executing a block above this height; 0: never."""
     query_gas_limit: int = 50_000_000
-    snapshot_retain_blocks: int = 0
+    retain_blocks: int = 0
     """Blocks CometBFT may prune below the last height minus this; 0: prune none."""
     version: str = ""
 
@@ -498,7 +498,7 @@ class Application:
         with self._check_lock:
             self._store.commit()
             self._check_ctx = self._build_check_context()
-        retain = self.options.snapshot_retain_blocks
+        retain = self.options.retain_blocks
         return abci.ResponseCommit(
             retain_height=max(0, self._store.height - retain) if retain else 0
         )

@@ -1,11 +1,12 @@
-"""The gas schedule and its meter: a deterministic price for every unit of work."""
+"""The gas schedule and its meter: a deterministic price for every unit of work.
+
+Bytes and signatures of a transaction are priced by the governed parameters of the auth module.
+"""
 
 from typing import Final
 
 from chain.errors import ChainError
 
-TX_BYTE: Final = 10
-SIGNATURE_SECP256K1: Final = 1_000
 SIGNATURE_ED25519: Final = 600
 READ_FLAT: Final = 200
 READ_BYTE: Final = 1

@@ -119,12 +119,6 @@ def iterate_prices(ctx: Context) -> Iterator[Price]:
         yield _parse_price(value)
 
 
-def get_price_age_ns(ctx: Context, asset: str) -> int | None:
-    """Block time minus feed time of the agreed price; None before the first."""
-    price = get_price(ctx, asset)
-    return None if price is None else max(0, ctx.time_ns - price.time_ns)
-
-
 def encode_volatility(asset: str, record: VolatilityRecord) -> pb.Volatility:
     """The record as its protobuf."""
     return pb.Volatility(
