@@ -219,9 +219,9 @@ def read_cpu(net: Localnet) -> float:
 def main() -> None:
     """Bring a network up, measure, take it down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--packets", type=int, default=2_000)
-    parser.add_argument("--rate", type=float, default=120.0)
-    parser.add_argument("--backlog", type=int, default=6_000)
+    parser.add_argument("--packets", type=int, default=600)
+    parser.add_argument("--rate", type=float, default=60.0)
+    parser.add_argument("--backlog", type=int, default=600)
     parser.add_argument("--block-ms", type=int, default=800)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
