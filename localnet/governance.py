@@ -4,7 +4,8 @@ Every decision is a real proposal: one member submits it, a second approves, any
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
@@ -19,6 +20,8 @@ from chain._pb.margin.vault.v1 import tx_pb2 as vault_tx
 from chain._pb.margin.vault.v1 import vault_pb2
 from chain.client.errors import NotFound, QueryRefused
 from chain.client.transaction import pack_any
+from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
+from chain.ibc.apps.transfer.denoms import Denom
 from chain.modules.council.types import authority_address
 from chain.modules.vault.types import MODULE_NAME as VAULT
 from localnet.actors import COUNCIL
@@ -32,6 +35,20 @@ LISTINGS: Final[Mapping[str, tuple[str, str, int]]] = {
     "beta-1": ("USDC", "uusdc", 6),
 }
 """Collateral chain → (asset, denom there, decimals)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherListing:
+    """A token of a chain that knows nothing of margin, as collateral: its asset, size and bounds.
+
+    Amounts are atomic units of the token.
+    """
+
+    asset: str
+    base_denom: str
+    decimals: int
+    amount_cap: int
+    amount_min: int = 1
 
 
 class DecisionFailed(RuntimeError):
@@ -165,21 +182,73 @@ def _make_route(
             channel_id=path.a_channel,
             vault=VAULT,
             route_class=collateral_pb2.ROUTE_CLASS_LIGHT_CLIENT,
-            trust=collateral_pb2.TrustParameters(
-                trust_level_numerator=client.trust_level.numerator,
-                trust_level_denominator=client.trust_level.denominator,
-                trusting_period_s=client.trusting_period.seconds,
-                unbonding_period_s=client.unbonding_period.seconds,
-                max_clock_drift_s=client.max_clock_drift.seconds,
-            ),
-            finality_s=1,
-            auction_duration_s=15,
-            heartbeat_interval_s=HEARTBEAT_S,
-            value_cap_uusd=str(50_000_000 * _USD),
-            stake_uusd=str(200_000_000 * _USD),
-            validators_for_third=1,
+            **_make_terms(client),
         ),
     )
+
+
+def _make_terms(client: tendermint_pb2.ClientState) -> dict[str, Any]:
+    """What every route of a local network has: the client's own trust, a demo's times and caps."""
+    return {
+        "trust": collateral_pb2.TrustParameters(
+            trust_level_numerator=client.trust_level.numerator,
+            trust_level_denominator=client.trust_level.denominator,
+            trusting_period_s=client.trusting_period.seconds,
+            unbonding_period_s=client.unbonding_period.seconds,
+            max_clock_drift_s=client.max_clock_drift.seconds,
+        ),
+        "finality_s": 1,
+        "auction_duration_s": 15,
+        "heartbeat_interval_s": HEARTBEAT_S,
+        "value_cap_uusd": str(50_000_000 * _USD),
+        "stake_uusd": str(200_000_000 * _USD),
+        "validators_for_third": 1,
+    }
+
+
+def get_voucher(channel_id: str, base_denom: str) -> str:
+    """What the bank of the receiving chain calls a token that came over its transfer channel."""
+    return Denom(base_denom).with_hop(TRANSFER_PORT, channel_id).local_denom
+
+
+async def register_voucher_route(
+    hub: Chain,
+    path: PathSection,
+    listings: Sequence[VoucherListing],
+    *,
+    route_id: str,
+    address_prefix: str,
+) -> None:
+    """Make the transfer channel of a linked path count as collateral; the hub is side a of it.
+
+    Raises DecisionFailed when the council's messages are refused.
+    """
+    client = await _get_client_state(hub, path.a_client)
+    route = collateral_pb2.Route(
+        route_id=route_id,
+        chain_id=path.b_chain,
+        client_id=path.a_client,
+        connection_id=path.a_connection,
+        channel_id=path.a_channel,
+        vault=TRANSFER_PORT,
+        kind=collateral_pb2.ROUTE_KIND_VOUCHER,
+        address_prefix=address_prefix,
+        route_class=collateral_pb2.ROUTE_CLASS_LIGHT_CLIENT,
+        **_make_terms(client),
+    )
+    authority = authority_address()
+    messages: list[Message] = [collateral_tx.MsgRegisterRoute(authority=authority, route=route)]
+    for listing in listings:
+        listed = collateral_pb2.Listing(
+            asset=listing.asset,
+            route_id=route_id,
+            denom=get_voucher(path.a_channel, listing.base_denom),
+            decimals=listing.decimals,
+            amount_cap=str(listing.amount_cap),
+            amount_min=str(listing.amount_min),
+        )
+        messages.append(collateral_tx.MsgSetListing(authority=authority, listing=listed))
+    await decide(hub, f"vouchers of {path.b_chain} as collateral", messages)
 
 
 def _make_listing(chain_id: str) -> collateral_tx.MsgSetListing:

@@ -18,7 +18,10 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 
+from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
+from chain._pb.cosmos.base.v1beta1 import coin_pb2
 from chain._pb.cosmos.ics23.v1 import proofs_pb2
+from chain._pb.ibc.applications.transfer.v1 import tx_pb2 as transfer_tx
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.ibc.core.commitment.v1 import commitment_pb2
 from chain._pb.ibc.lightclients.tendermint.v1 import tendermint_pb2
@@ -30,15 +33,20 @@ from chain.ibc import host
 from chain.ibc.client.membership import Proof
 from chain.ibc.client.tendermint_wire import signed_header_from_pb, validator_set_from_pb
 from chain.ibc.height import Height
+from localnet.actors import ACTORS
+from localnet.network import is_port_free, list_candidate_ports
 from tests.twochain.chain import Clock, TxRefused
 from tests.twochain.path import Endpoint
 
 SIMD = os.environ.get("MARGIN_SIMD", "")
 CHAIN_ID = "ibc-0"
+BASE = "samoleans"
 # BIP-39 test vectors: worth nothing.
 VALIDATOR_WORDS = " ".join(["abandon"] * 11 + ["about"])
 USER_WORDS = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above"
-PORTS = {"rpc": 27_410, "p2p": 27_411, "grpc": 27_412}
+RELAYER = Wallet.from_private_key(ACTORS["relayer"].wallet.private_key, "cosmos")
+_FREE_PORTS = (port for port in list_candidate_ports() if is_port_free(port))
+PORTS = {name: next(_FREE_PORTS) for name in ("rpc", "p2p", "grpc")}
 
 
 class SimdNode:
@@ -49,9 +57,8 @@ class SimdNode:
         self._run("init", "val", "--chain-id", CHAIN_ID)
         for name, words in (("val", VALIDATOR_WORDS), ("usr", USER_WORDS)):
             self._run("keys", "add", name, "--recover", *self._keyring, text=words)
-            address = self._run("keys", "show", name, "-a", *self._keyring).strip()
-            coins = "100000000000stake,100000000000samoleans"
-            self._run("genesis", "add-genesis-account", address, coins)
+            self._endow(self._run("keys", "show", name, "-a", *self._keyring).strip())
+        self._endow(RELAYER.address)
         self._run(
             "genesis", "gentx", "val", "70000000000stake", "--chain-id", CHAIN_ID, *self._keyring
         )
@@ -73,6 +80,10 @@ class SimdNode:
             check=True,
         )
         return result.stdout
+
+    def _endow(self, address: str) -> None:
+        coins = "100000000000stake,100000000000samoleans"
+        self._run("genesis", "add-genesis-account", address, coins)
 
     def _configure(self) -> None:
         for name, changes in (
@@ -243,3 +254,44 @@ class SimdEndpoint(Endpoint):
         return channel_pb2.Channel.FromString(
             self.chain.read(host.channel_path(self.port_id, self.channel_id))
         )
+
+
+def get_balance(address: str, denom: str = BASE) -> int:
+    """What an address holds on simd."""
+    request = bank_query.QueryBalanceRequest(address=address, denom=denom)
+    raw = call(
+        "abci_query",
+        path="/cosmos.bank.v1beta1.Query/Balance",
+        data=request.SerializeToString().hex(),
+    )
+    value = comet_json.parse_query_result(raw["response"]).value
+    return int(bank_query.QueryBalanceResponse.FromString(value).balance.amount)
+
+
+def transfer(
+    chain: SimdChain,
+    channel_id: str,
+    receiver: str,
+    amount: int,
+    *,
+    memo: str = "",
+    denom: str = BASE,
+    timeout_s: int = 600,
+) -> abci.ExecTxResult:
+    """A transfer that ibc-go's own module sends; raises TxRefused."""
+    message = transfer_tx.MsgTransfer(
+        source_port="transfer",
+        source_channel=channel_id,
+        token=coin_pb2.Coin(denom=denom, amount=str(amount)),
+        sender=chain.wallet.address,
+        receiver=receiver,
+        timeout_height=Height().to_proto(),
+        timeout_timestamp=time.time_ns() + timeout_s * 10**9,
+        memo=memo,
+    )
+    return chain.deliver(message)
+
+
+def build_memo(owner: str, account: int = 0) -> str:
+    """The instruction that makes a transfer a deposit."""
+    return json.dumps({"margin": {"deposit": {"owner": owner, "account": account}}})
