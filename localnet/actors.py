@@ -47,6 +47,7 @@ _ROLES: Final = {
     "carol": "healthy account with collateral on beta-1",
     "keeper": "bids in auctions on hub-1",
     "relayer": "pays for packets on all chains",
+    "hermes": "pays for what Hermes relays in the interop scenarios",
     "council-1": "council member (2 of 3 decide)",
     "council-2": "council member (2 of 3 decide)",
     "council-3": "council member (2 of 3 decide)",

@@ -129,10 +129,13 @@ def apply_client_message(ctx: Context, client_id: str, packed: Any) -> None:
         _emit(ctx, "client_misbehaviour", identity)
         return
     heights = "" if height is None else str(height)
+    # The header lets a relayer compare it with its own node's and prove a fork.
+    header_hex = packed.SerializeToString(deterministic=True).hex()
     _emit(
         ctx,
         "update_client",
-        identity | {"consensus_height": heights, "consensus_heights": heights},
+        identity
+        | {"consensus_height": heights, "consensus_heights": heights, "header": header_hex},
     )
 
 
