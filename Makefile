@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DIR ?=
 .DEFAULT_GOAL := help
-.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors bench clean
+.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors interop bench clean
 
 help: ## List the jobs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,12 @@ test-e2e: install ## Tests on real CometBFT processes
 vectors: install ## Run every conformance family of DIR=FOLDER (default: MARGIN_VECTORS or ../shared/vectors)
 	@$(BIN)/python -m tests.vectors.run $(DIR)
 
+interop: install ## Hermes, mrelay, CosmJS, cosmpy against our chains and a real ibc-go chain
+	@$(BIN)/mlocalnet interop
+
 bench: install ## Print the figures of every benchmark
 	@$(BIN)/python -m benchmarks
 
 clean: ## Remove everything that was built or started here
-	@rm -rf $(VENV) chain/_pb .localnet .localnet-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) chain/_pb .localnet \
+		.localnet-demo .localnet-interop .pytest_cache .mypy_cache .ruff_cache .hypothesis

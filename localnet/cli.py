@@ -38,6 +38,7 @@ _FOLLOW_S = 0.3
 _LOG_BYTES = 16_384
 _VALIDATORS_MAX = 20
 _DEMO_ROOT = Path(".localnet-demo")
+_INTEROP_ROOT = Path(".localnet-interop")
 _DEMO_REPORT = Path("demo-report.json")
 
 _console = Console(stderr=True, highlight=False)
@@ -291,6 +292,38 @@ def demo(
         summary = {key: document[key] for key in ("holds", "duration_s")}
         _print_json({**summary, "report": str(report)})
     if not document["holds"]:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def interop(
+    *,
+    client: Annotated[
+        str, typer.Option("--client", help="Only scenarios of this client, e.g. hermes.")
+    ] = "",
+    only: Annotated[
+        str, typer.Option("--only", help="Only scenarios with this text in their name.")
+    ] = "",
+    root: Annotated[
+        Path, typer.Option("--root", help="Folder of the run; what it holds is replaced.")
+    ] = _INTEROP_ROOT,
+    output: OutputOption = "",
+) -> None:
+    """Play what Hermes, our relayer, CosmJS and cosmpy ask of our chains and of an ibc-go chain.
+
+    Builds simd and Hermes first when they are not cached. Exit 0 only when every scenario passes.
+    """
+    is_json = _is_json(output)
+    from localnet.interop import run  # noqa: PLC0415  (the scenarios import every client)
+    from localnet.interop.scenario import describe  # noqa: PLC0415
+
+    with _refusals(), _terminable():
+        outcomes = run.play(root, run.select_scenarios(client, only), ProgressLine())
+    if is_json:
+        _print_json(describe(outcomes))
+    else:
+        run.show(Console(highlight=False), outcomes)
+    if not all(outcome.is_pass for outcome in outcomes):
         raise typer.Exit(EXIT_REFUSED)
 
 

@@ -8,7 +8,7 @@ from chain._pb.margin.collateral.v1 import query_pb2 as collateral_query
 from chain.client.amount import Amount
 from localnet.actors import ACTORS
 from localnet.interop.hermes import EventMode
-from localnet.interop.scenario import Scenario, ScenarioFailed, require
+from localnet.interop.scenario import Scenario, require
 from localnet.interop.sides import ChannelEnd, Link, Side, play_round_trip, wait_until_seen
 from localnet.interop.world import World
 from localnet.relaying import read_paths
@@ -243,7 +243,8 @@ def _link(name: str, a: str, b: str) -> Scenario[World]:
     def play(world: World) -> str:
         return open_link(world, name, getattr(world, a), getattr(world, b))
 
-    return Scenario(f"client, connection, channel: {name.removeprefix('hermes ')}", "hermes", play)
+    title = f"client, connection, channel: {name.removeprefix('hermes ')}"
+    return Scenario(title, "hermes", play, is_handshake=True)
 
 
 def _transfers(name: str, mode: EventMode) -> Scenario[World]:
@@ -266,4 +267,3 @@ SCENARIOS: Final = (
     Scenario("margin-1 packets both ways", "hermes", relay_margin_packets),
     Scenario("client refresh", "hermes", lambda w: refresh_client(w, HUB_SIMD)),
 )
-__all__ = ["SCENARIOS", "ScenarioFailed"]

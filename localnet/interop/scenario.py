@@ -21,6 +21,8 @@ class Scenario(Generic[W]):
     client: str
     play: Callable[[W], str]
     """Gives what was seen, in a few words."""
+    is_handshake: bool = False
+    """Whether others need the channel that it opens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""A whole run: the world up, every scenario played, the world down, a table of what passed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from localnet.interop import hermes_scenarios
+from localnet.interop.scenario import Outcome, Scenario, play_all
+from localnet.interop.world import World
+
+DEFAULT_ROOT: Final = Path(".localnet-interop")
+SCENARIOS: Final[tuple[Scenario[World], ...]] = (*hermes_scenarios.SCENARIOS,)
+"""All scenarios in the order they are played: later ones use the channels of earlier ones."""
+
+
+def select_scenarios(client: str = "", name: str = "") -> tuple[Scenario[World], ...]:
+    """The scenarios of a client whose names contain a text; raises ValueError when there are none.
+
+    Handshakes of the client are kept: what follows needs their channels.
+    """
+    chosen = tuple(
+        scenario
+        for scenario in SCENARIOS
+        if (not client or scenario.client == client)
+        and (name in scenario.name or (scenario.is_handshake and client in ("", scenario.client)))
+    )
+    if not any(name in scenario.name for scenario in chosen):
+        clients = sorted({scenario.client for scenario in SCENARIOS})
+        raise ValueError(
+            f"no scenario of client {client or 'any'!r} has {name!r} in its name; clients: "
+            f"{', '.join(clients)}"
+        )
+    return chosen
+
+
+def play(
+    root: Path, scenarios: Sequence[Scenario[World]], progress: Callable[[str], None]
+) -> list[Outcome]:
+    """The outcomes of the scenarios in a fresh world under a folder; every process is ended.
+
+    Raises BinaryNotFound, ProcessFailed when the world does not come up.
+    """
+    world = World(root, progress)
+    try:
+        world.up(progress)
+        return play_all(scenarios, world, progress)
+    finally:
+        progress("stopping every process")
+        world.close()
+
+
+def build_table(outcomes: Sequence[Outcome]) -> Table:
+    """The outcomes for a terminal: scenario × client, with what was seen or the failing call."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("scenario", "client", "", "s", "seen"):
+        table.add_column(title, overflow="fold", justify="right" if title == "s" else "left")
+    for outcome in outcomes:
+        table.add_row(
+            outcome.name,
+            outcome.client,
+            "[green]pass[/green]" if outcome.is_pass else "[red]FAIL[/red]",
+            f"{outcome.seconds:.1f}",
+            outcome.seen or outcome.failure,
+        )
+    return table
+
+
+def show(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """Print the table and the count."""
+    console.print(build_table(outcomes))
+    passed = sum(outcome.is_pass for outcome in outcomes)
+    console.print(f"{passed} of {len(outcomes)} pass")
