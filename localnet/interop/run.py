@@ -53,7 +53,7 @@ def play(
 
 
 def build_table(outcomes: Sequence[Outcome]) -> Table:
-    """The outcomes for a terminal: scenario × client, with what was seen or the failing call."""
+    """The outcomes for a terminal: scenario by client, with what was seen or the failing call."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("scenario", "client", "", "s", "seen"):
         table.add_column(title, overflow="fold", justify="right" if title == "s" else "left")

@@ -1,4 +1,4 @@
-"""A scenario and its outcome, and the table of all of them: scenario × client."""
+"""A scenario and its outcome, and the table of all of them: scenario by client."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -133,7 +133,7 @@ class World:
 
     @contextmanager
     def hermes_running(self, config: Path) -> Iterator[LocalProcess]:
-        """`hermes start` for the length of a block; raises ScenarioFailed when it ends by itself."""
+        """`hermes start` while a block lasts; raises ScenarioFailed when it ends by itself."""
         process = self.hermes.open_relayer(config, config.stem)
         process.start()
         try:
