@@ -186,3 +186,23 @@ def test_every_single_byte_change_is_refused():
 def test_specs_survive_their_message():
     for spec in (ics23.IAVL_SPEC, ics23.TENDERMINT_SPEC, ics23.SMT_SPEC):
         assert ics23_codec.spec_from_message(ics23_codec.spec_to_message(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("key", "side", "edge", "within"),
+    [(b"a", "right", KEYS[0], KEYS[1]), (b"z", "left", KEYS[-1], KEYS[-2])],
+)
+def test_an_absence_beyond_an_edge_needs_the_edge_key(key, side, edge, within):
+    """Below the first and above the last key one neighbour is enough, and only the outermost."""
+    nobody = ics23.NonExistenceProof(key, None, None)
+    good = nobody._replace(**{side: prove(edge)[0]})
+    ics23.verify_non_existence(good, ics23.IAVL_SPEC, ROOT.hash, key)
+    other = {"left": "right", "right": "left"}[side]
+    for bad in (
+        nobody._replace(**{side: prove(within)[0]}),
+        nobody._replace(**{other: prove(edge)[0]}),
+        good._replace(**{other: prove(within)[0]}),
+        good._replace(key=edge),
+    ):
+        with pytest.raises(ics23.InvalidProof):
+            ics23.verify_non_existence(bad, ics23.IAVL_SPEC, ROOT.hash, bad.key)
