@@ -10,7 +10,7 @@ from localnet.actors import ACTORS
 from localnet.interop.hermes import EventMode
 from localnet.interop.scenario import Scenario, require
 from localnet.interop.sides import ChannelEnd, Link, Side, play_round_trip, wait_until_seen
-from localnet.interop.world import World
+from localnet.interop.world import SPOKE_ID, World
 from localnet.relaying import read_paths
 
 HUB_SIMD: Final = "hermes hub to ibc-go"
@@ -19,7 +19,7 @@ HUB_SPOKE: Final = "hermes hub to spoke"
 _PACKETS: Final = 3
 _LATE_BLOCKS: Final = 3
 _LATE_S: Final = 3
-_REFRESH_S: Final = 30
+_REFRESH_S: Final = 60
 
 
 def check_health(world: World) -> str:
@@ -193,7 +193,7 @@ def _get_lien_total(world: World) -> int:
 
 
 def refresh_client(world: World, name: str) -> str:
-    """`update client` moves a client on, and a running Hermes keeps one with a short period."""
+    """`update client` moves a client on; a running Hermes keeps those of its channels alive."""
     link = world.get_link(name)
     config = world.write_hermes_config()
     for end in (link.a, link.b):
@@ -204,17 +204,22 @@ def refresh_client(world: World, name: str) -> str:
         )
         after = get_latest_height(end.side, end.client_id)
         require(after > before, f"update client {end.client_id}: height {before} stays")
-    made = world.hermes.run(
-        config,
-        *("create", "client", "--host-chain", world.hub.chain_id),
-        *("--reference-chain", world.simd.chain_id, "--trusting-period", f"{_REFRESH_S}s"),
+    brief = world.write_hermes_config(
+        "brief", sides=(world.hub, world.spoke), trusting_period=f"{_REFRESH_S}s"
     )
-    client_id = made["CreateClient"]["client_id"]
-    with world.hermes_running(config):
-        time.sleep(_REFRESH_S + _REFRESH_S // 2)
-    status = get_client_status(world.hub, client_id)
-    require(status == "Active", f"{client_id} with a period of {_REFRESH_S} s is {status}")
-    return f"both updated; one trusted for {_REFRESH_S} s is active after {_REFRESH_S * 3 // 2} s"
+    made = world.hermes.run(
+        brief,
+        *("create", "channel", "--a-chain", world.hub.chain_id, "--b-chain", SPOKE_ID),
+        *("--a-port", "transfer", "--b-port", "transfer", "--new-client-connection", "--yes"),
+    )
+    with world.hermes_running(brief):
+        time.sleep(_REFRESH_S * 3 // 2)
+        for side, end in ((world.hub, "a_side"), (world.spoke, "b_side")):
+            status = get_client_status(side, made[end]["client_id"])
+            require(status == "Active", f"client trusted for {_REFRESH_S} s is {status}")
+    return (
+        f"by command; by itself, trusted for {_REFRESH_S} s and active after {_REFRESH_S * 1.5:g}"
+    )
 
 
 def get_latest_height(side: Side, client_id: str) -> int:

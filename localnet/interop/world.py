@@ -7,6 +7,7 @@ network; what else the scenarios need they make themselves.
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -115,11 +116,15 @@ class World:
         mode: EventMode = "push",
         is_misbehaviour_watched: bool = False,
         sides: tuple[Side, ...] = (),
+        trusting_period: str = "14days",
     ) -> Path:
         """A configuration of Hermes over the chains, all three unless some are named."""
         chosen = sides or (self.hub, self.spoke, self.simd)
         text = render_config(
-            [self.get_hermes_chain(side) for side in chosen],
+            [
+                replace(self.get_hermes_chain(side), trusting_period=trusting_period)
+                for side in chosen
+            ],
             self.hermes.keys,
             mode=mode,
             is_misbehaviour_watched=is_misbehaviour_watched,
