@@ -29,6 +29,7 @@ _UNINDEXED: Final[Mapping[str, frozenset[str]]] = {
     "coin_spent": frozenset({"spender", "amount"}),
     "transfer": frozenset({"amount"}),
     "tx": frozenset({"fee", "fee_payer", "signature"}),
+    "update_client": frozenset({"header"}),
 }
 """Attributes by event type that clients read and nobody searches by: those indexed beside them find
 the same transactions, and each indexed one costs CometBFT a key. Indexing is no part of consensus.
