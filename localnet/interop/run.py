@@ -7,12 +7,16 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from localnet.interop import hermes_scenarios
+from localnet.interop import hermes_misbehaviour, hermes_scenarios, mrelay_scenarios
 from localnet.interop.scenario import Outcome, Scenario, play_all
 from localnet.interop.world import World
 
 DEFAULT_ROOT: Final = Path(".localnet-interop")
-SCENARIOS: Final[tuple[Scenario[World], ...]] = (*hermes_scenarios.SCENARIOS,)
+SCENARIOS: Final[tuple[Scenario[World], ...]] = (
+    *hermes_scenarios.SCENARIOS,
+    *mrelay_scenarios.SCENARIOS,
+    *hermes_misbehaviour.SCENARIOS,
+)
 """All scenarios in the order they are played: later ones use the channels of earlier ones."""
 
 
