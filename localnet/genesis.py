@@ -238,6 +238,7 @@ def make_collateral() -> collateral_pb2.GenesisState:
     """How ETH and USDC are valued; routes and listings come by the council once channels exist."""
     params = collateral_types.build_default_params()
     params.latency_prior_ms = 10_000
+    params.listing_sources_min = 2  # As many venues as the replayed market has.
     return collateral_pb2.GenesisState(
         params=params,
         assets=[

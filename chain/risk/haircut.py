@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
 
-from chain.units import PPM, WAD, YEAR_S, ceil_div, clamp, floor_div, mul_div_floor, mul_ppm_floor
+from chain.units import (
+    NANOSECONDS,
+    PPM,
+    WAD,
+    YEAR_S,
+    ceil_div,
+    clamp,
+    floor_div,
+    mul_div_floor,
+    mul_ppm_floor,
+)
 
 CONFIDENCE_Z = 3
 """Standard deviations of price movement that the latency premium covers."""
@@ -16,6 +26,7 @@ SIZE_WEIGHT_NUMERATOR_PPM = 1_100_000
 """The 1.1 of the size discount 1.1 / (1 + imf·√size)."""
 LIABILITY_SHARE_PPM = 800_000
 """The 0.8 of the liability weight max(w, 0.8·w + imf·√size)."""
+_DAY_NS = 86_400 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,8 @@ class HaircutFactors:
     `recognized_amount` (atomic units) is the part below the route's recognition cap; `asset` names
     the oracle price, `decimals` scales atomic units to whole ones. `market_ppm`, `latency_ppm`,
     `security_ppm` and `staleness_ppm` are haircuts; `size_weight_ppm` is already a weight
-    (`compute_size_weight_ppm`), PPM when size takes nothing.
+    (`compute_size_weight_ppm`), PPM when size takes nothing. `initial` are the factors that new
+    risk is judged by, None when they are these: they differ while something ramps in.
     """
 
     asset: str
@@ -36,15 +48,21 @@ class HaircutFactors:
     latency_ppm: int
     security_ppm: int
     staleness_ppm: int
+    initial: "HaircutFactors | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class LienValue:
-    """One lien valued: V at the price, its composed haircut, and the floored V·(1 - H), in uusd."""
+    """One lien valued: V at the price, its composed haircut, and the floored V·(1 - H), in uusd.
+
+    `counted_uusd` is what maintenance counts, `counted_initial_uusd` what new risk, withdrawals and
+    credit count: less while a rise of a haircut ramps in (row 20).
+    """
 
     value_uusd: int
     haircut_ppm: int
     counted_uusd: int
+    counted_initial_uusd: int
 
 
 @lru_cache(maxsize=4_096)
@@ -129,7 +147,15 @@ def compute_asset_value_uusd(amount: int, price_wad: int, decimals: int) -> int:
 
 
 def compute_lien_value(factors: HaircutFactors, price_wad: int) -> LienValue:
-    """The lien's V, H and floor(V·(1 - H)) at a price."""
+    """The lien's V, H and floor(V·(1 - H)) at a price, for what exists and for new risk."""
+    value, haircut, counted = _compute_counted(factors, price_wad)
+    initial = counted
+    if factors.initial is not None:
+        _, _, initial = _compute_counted(factors.initial, price_wad)
+    return LienValue(value, haircut, counted, initial)
+
+
+def _compute_counted(factors: HaircutFactors, price_wad: int) -> tuple[int, int, int]:
     value = compute_asset_value_uusd(factors.recognized_amount, price_wad, factors.decimals)
     haircut = compute_haircut_ppm(
         factors.market_ppm,
@@ -138,61 +164,36 @@ def compute_lien_value(factors: HaircutFactors, price_wad: int) -> LienValue:
         factors.security_ppm,
         factors.staleness_ppm,
     )
-    return LienValue(value, haircut, mul_ppm_floor(value, PPM - haircut))
+    return value, haircut, mul_ppm_floor(value, PPM - haircut)
 
 
-@dataclass(frozen=True, slots=True)
-class DynamicHaircutTerms:
-    """Governed terms of a market haircut that follows volatility (row 20), all ppm."""
-
-    base_ppm: int
-    beta_ppm: int
-    reference_volatility_ppm: int
-    min_ppm: int
-    max_ppm: int
-
-
-@dataclass(frozen=True, slots=True)
-class HaircutRamp:
-    """A rise on its way: from a haircut to a higher one, since a market second."""
-
-    from_ppm: int
-    to_ppm: int
-    started_s: int
-
-
-RAMP_DURATION_S = 3_600
-"""R: how long a rise of the market haircut takes to reach what exists."""
-
-
-def compute_market_haircut_ppm(terms: DynamicHaircutTerms, volatility_ppm: int) -> int:
-    """The target clamp(base + beta·max(0, sigma - sigma_ref), min, max), rounded up (row 20)."""
-    excess = max(0, volatility_ppm - terms.reference_volatility_ppm)
-    target = terms.base_ppm + ceil_div(terms.beta_ppm * excess, PPM)
-    return clamp(target, terms.min_ppm, terms.max_ppm)
-
-
-def compute_ramped_haircut_ppm(
-    ramp: HaircutRamp, now_s: int, duration_s: int = RAMP_DURATION_S
+def compute_market_haircut_ppm(
+    *, base_ppm: int, beta_ppm: int, excess_wad: int, min_ppm: int, max_ppm: int
 ) -> int:
-    """What the ramp reads for existing risk: linear over the duration, rounded up.
+    """The target clamp(base + beta·max(0, sigma - sigma_ref), min, max), rounded up (row 20).
 
-    New risk uses `to_ppm` at once. Only the market factor ramps: latency, security and staleness
-    bind in the block that measures them.
+    `excess_wad` is sigma - sigma_ref, annual.
     """
-    if ramp.to_ppm <= ramp.from_ppm:
-        return ramp.to_ppm
-    elapsed = clamp(now_s - ramp.started_s, 0, duration_s)
-    return ramp.from_ppm + ceil_div((ramp.to_ppm - ramp.from_ppm) * elapsed, duration_s)
+    target = base_ppm + ceil_div(beta_ppm * max(0, excess_wad), WAD)
+    return clamp(target, min_ppm, max_ppm)
 
 
-def compute_ramp_after(ramp: HaircutRamp, target_ppm: int, now_s: int) -> HaircutRamp:
-    """The ramp towards a new target.
+def compute_unrecognized_ppm(capacity_uusd: int, value_uusd: int) -> int:
+    """The share of a route's value beyond what its stake carries, rounded up (row 5)."""
+    if value_uusd <= capacity_uusd:
+        return 0
+    return ceil_div((value_uusd - capacity_uusd) * PPM, value_uusd)
 
-    A lower target binds at once. A higher one starts from what the ramp reads now, so that a second
-    rise neither skips what is left of the first nor gives its time back.
+
+def compute_capped_rate_wad(
+    rate_wad: int, feed_wad: int, growth_day_ppm: int, elapsed_ns: int
+) -> int:
+    """The exchange rate of yield-bearing collateral after a time of the market's clock (row 11).
+
+    It falls with its feed at once, and rises with it by at most `growth_day_ppm` a day; a quiet
+    time saves up no more than a day of growth.
     """
-    current = compute_ramped_haircut_ppm(ramp, now_s)
-    if target_ppm == ramp.to_ppm:
-        return ramp
-    return HaircutRamp(min(current, target_ppm), target_ppm, now_s)
+    grown = rate_wad + mul_div_floor(
+        rate_wad * growth_day_ppm, min(elapsed_ns, _DAY_NS), PPM * _DAY_NS
+    )
+    return min(feed_wad, grown)

@@ -103,7 +103,7 @@ def build_economy(*, market=None, assets=None):
     return ctx
 
 
-def vote(asset, price_wad, time_ns, *, sources=2, confidence=PPM):
+def vote(asset, price_wad, time_ns, *, sources=3, confidence=PPM):
     return AssetVote(asset, price_wad, sources, confidence, time_ns)
 
 

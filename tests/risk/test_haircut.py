@@ -3,19 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.risk.haircut import (
-    DynamicHaircutTerms,
     HaircutFactors,
-    HaircutRamp,
+    compute_capped_rate_wad,
     compute_haircut_ppm,
     compute_latency_premium_ppm,
     compute_liability_weight_ppm,
     compute_lien_value,
     compute_market_haircut_ppm,
-    compute_ramp_after,
-    compute_ramped_haircut_ppm,
     compute_size_weight_ppm,
+    compute_unrecognized_ppm,
 )
-from chain.units import PPM, WAD
+from chain.units import NANOSECONDS, PPM, WAD
 
 DAY = 86_400
 
@@ -92,9 +90,6 @@ def test_zero_time_and_zero_volatility_need_no_premium():
     assert compute_latency_premium_ppm(0, DAY) == 0
 
 
-TERMS = DynamicHaircutTerms(150_000, 250_000, 800_000, 100_000, 500_000)
-
-
 @pytest.mark.parametrize(
     ("volatility_ppm", "expected"),
     [
@@ -106,27 +101,48 @@ TERMS = DynamicHaircutTerms(150_000, 250_000, 800_000, 100_000, 500_000)
     ],
 )
 def test_market_haircut_follows_volatility_within_bounds(volatility_ppm, expected):
-    assert compute_market_haircut_ppm(TERMS, volatility_ppm) == expected
+    excess_wad = (volatility_ppm - 800_000) * WAD // PPM
+    haircut = compute_market_haircut_ppm(
+        base_ppm=150_000,
+        beta_ppm=250_000,
+        excess_wad=excess_wad,
+        min_ppm=100_000,
+        max_ppm=500_000,
+    )
+    assert haircut == expected
 
 
-def test_ramp_sample_and_ends():
-    ramp = HaircutRamp(200_000, 1_000_000, 50)
-    readings = [compute_ramped_haircut_ppm(ramp, 50 + t) for t in (-9, 0, 900, 3_600, 10_000)]
-    assert readings == [200_000, 200_000, 400_000, 1_000_000, 1_000_000]
+def test_initial_factors_count_apart():
+    """Row 20: new risk sees the target while what exists sees the ramp."""
+    initial = HaircutFactors("X", 18, WAD, 500_000, PPM, 0, 0, 0)
+    factors = HaircutFactors("X", 18, WAD, 200_000, PPM, 0, 0, 0, initial)
+    value = compute_lien_value(factors, 1_000 * WAD)
+    assert (value.counted_uusd, value.counted_initial_uusd) == (800_000_000, 500_000_000)
+    alone = compute_lien_value(initial, 1_000 * WAD)
+    assert alone.counted_uusd == alone.counted_initial_uusd == 500_000_000
 
 
-def test_a_second_rise_starts_from_where_the_first_stands():
-    first = HaircutRamp(200_000, 600_000, 0)
-    second = compute_ramp_after(first, 800_000, 1_800)
-    assert second == HaircutRamp(400_000, 800_000, 1_800)
-    assert compute_ramp_after(second, 800_000, 2_000) is second
-    fallen = compute_ramp_after(second, 300_000, 2_000)
-    assert compute_ramped_haircut_ppm(fallen, 2_000) == 300_000
+@pytest.mark.parametrize(
+    ("capacity", "value", "lost"),
+    [(100, 100, 0), (0, 0, 0), (100, 50, 0), (50, 100, 500_000), (1, 3, 666_667), (0, 5, PPM)],
+)
+def test_what_a_stake_does_not_carry_rounds_up(capacity, value, lost):
+    assert compute_unrecognized_ppm(capacity, value) == lost
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 4_000), st.integers(0, 4_000))
-def test_a_ramp_never_falls_while_it_rises(low, high, earlier, later):
-    ramp = HaircutRamp(min(low, high), max(low, high), 0)
-    earlier, later = sorted((earlier, later))
-    now = compute_ramped_haircut_ppm(ramp, earlier)
-    assert ramp.from_ppm <= now <= compute_ramped_haircut_ppm(ramp, later) <= ramp.to_ppm
+DAY_NS = DAY * NANOSECONDS
+
+
+@pytest.mark.parametrize(
+    ("feed", "elapsed_ns", "rate"),
+    [
+        (2 * WAD, DAY_NS, WAD + WAD // 1_000),
+        (2 * WAD, DAY_NS // 2, WAD + WAD // 2_000),
+        (2 * WAD, 30 * DAY_NS, WAD + WAD // 1_000),
+        (2 * WAD, 0, WAD),
+        (WAD + 7, DAY_NS, WAD + 7),
+        (WAD // 2, 0, WAD // 2),
+    ],
+)
+def test_an_exchange_rate_falls_at_once_and_rises_by_its_cap(feed, elapsed_ns, rate):
+    assert compute_capped_rate_wad(WAD, feed, 1_000, elapsed_ns) == rate

@@ -18,6 +18,7 @@ from chain.modules.accounts.types import (
     PositionMargin,
 )
 from chain.modules.collateral import measurement as collateral
+from chain.modules.collateral import prices as collateral_prices
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import Market, RestingOrder, Side
 from chain.modules.oracle import state as oracle
@@ -73,7 +74,7 @@ def compute_lien_margin(
 ) -> LienMargin:
     """One lien at the oracle's price; worth nothing while its asset has no price."""
     factors = collateral.get_lien_haircut(ctx, account.owner, lien, amount, shared)
-    price = oracle.get_price(ctx, factors.asset)
+    price = collateral_prices.get_asset_price(ctx, factors.asset)
     price_wad = price.price_wad if price else 0
     ctx.gas.consume(RISK_CELL)
     return LienMargin(lien, amount, factors, price_wad, compute_lien_value(factors, price_wad))
@@ -172,7 +173,7 @@ def compute_account_margin(
     unrealised = sum(position.unrealised_uusd for position in positions)
     equity = collateral_uusd + account.cash_uusd + unrealised
     equity_initial = (
-        collateral_uusd
+        sum(lien.value.counted_initial_uusd for lien in liens)
         + account.cash_uusd
         + sum(
             compute_initial_profit_uusd(position.unrealised_uusd, profit_ppm)
@@ -253,5 +254,5 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     for lien in margin.liens:
         if lien.factors.recognized_amount == 0:
             continue
-        require_price(ctx, lien.factors.asset, Action.WITHDRAW)
+        collateral_prices.require_asset_price(ctx, lien.factors.asset, Action.WITHDRAW)
     return margin

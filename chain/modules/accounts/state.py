@@ -173,6 +173,13 @@ def iterate_accounts(ctx: Context, owner: Address | None = None) -> Iterator[Acc
         yield decode_account(pb.Account.FromString(value))
 
 
+def iterate_accounts_after(ctx: Context, after: AccountId | None) -> Iterator[Account]:
+    """All accounts in key order, after one of them; bound the work at the call site."""
+    start = _ACCOUNT if after is None else _ACCOUNT + encode_account_id(after) + b"\x00"
+    for _, value in ctx.kv(STORE).iterate_range(start, b"\x02"):
+        yield decode_account(pb.Account.FromString(value))
+
+
 def lock_account(ctx: Context, account_id: AccountId) -> None:
     """Bar the owner from everything but deposits; locking twice is allowed."""
     _set_status(ctx, account_id, AccountStatus.LOCKED)

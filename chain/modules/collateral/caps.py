@@ -6,10 +6,10 @@ from chain.modules.accounts.types import AccountId
 from chain.modules.collateral import state
 from chain.modules.collateral.errors import AmountBelowMinimum, CapExceeded, PriceUnavailable
 from chain.modules.collateral.measurement import get_route_value_uusd
-from chain.modules.oracle import state as oracle
+from chain.modules.collateral.prices import get_asset_price
+from chain.modules.collateral.ramps import compute_capacity_uusd
 from chain.risk.haircut import compute_asset_value_uusd
 from chain.runtime.context import Context
-from chain.units import mul_ppm_floor
 
 
 def validate_caps(
@@ -32,15 +32,30 @@ def validate_caps(
         int(asset.owner_quantity_cap_wad),
         f"{asset.asset} of {account_id.owner} (WAD)",
     )
-    price = oracle.get_price(ctx, asset.asset)
+    price = get_asset_price(ctx, asset.asset)
     value = get_route_value_uusd(ctx, route)
     if price is None or value is None:
         raise PriceUnavailable(f"{asset.asset} or another asset of {route.route_id} has no price")
-    value += compute_asset_value_uusd(amount, int(price.price_wad), listing.decimals)
+    added = compute_asset_value_uusd(amount, price.price_wad, listing.decimals)
+    _validate_line(ctx, route, listing, account_id, added)
+    value += added
     _require_below(value, int(route.value_cap_uusd), f"uusd on {route.route_id}")
     # A route is believed for no more than a share of what its validators stand to lose (row 5).
-    recognised = mul_ppm_floor(int(route.stake_uusd), state.get_params(ctx).stake_share_ppm)
-    _require_below(value, recognised, f"uusd against the stake of {route.route_id}")
+    capacity = compute_capacity_uusd(ctx, route)
+    _require_below(value, capacity, f"uusd against the stake of {route.route_id}")
+
+
+def _validate_line(
+    ctx: Context, route: pb.Route, listing: pb.Listing, account_id: AccountId, value_uusd: int
+) -> None:
+    """Raises AmountBelowMinimum when dust would open one of the owner's lines (row 8)."""
+    least = int(state.get_params(ctx).line_value_min_uusd or "0")
+    if value_uusd >= least:
+        return
+    if accounts.get_lien(ctx, account_id, state.compute_lien_key(route, listing.denom)) == 0:
+        raise AmountBelowMinimum(
+            f"{value_uusd} uusd opens no line of an account, the least is {least}; deposit more"
+        )
 
 
 def _require_below(total: int, cap: int, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain.modules.collateral import state
+from chain.modules.collateral.errors import InvalidParams
+from chain.modules.collateral.ramps import RAMPED_PARAMS
 from chain.modules.collateral.types import (
     build_default_params,
     validate_asset,
@@ -9,6 +11,7 @@ from chain.modules.collateral.types import (
     validate_route,
 )
 from chain.runtime.context import Context
+from chain.units import parse_amount, parse_nonnegative
 
 
 def build_default_genesis() -> pb.GenesisState:
@@ -32,6 +35,18 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         state.set_listing(ctx, listing)
     for measurements in genesis.measurements:
         state.set_measurements(ctx, measurements)
+    _init_traffic(ctx, genesis)
+    _init_ramps(ctx, genesis)
+    for rate in genesis.exchange_rates:
+        parse_amount(rate.rate_wad, "rate_wad")
+        state.set_exchange_rate(ctx, rate)
+    if genesis.HasField("solvency_pass"):
+        state.set_solvency_pass(ctx, genesis.solvency_pass)
+    if genesis.HasField("solvency_report"):
+        state.set_solvency_report(ctx, genesis.solvency_report)
+
+
+def _init_traffic(ctx: Context, genesis: pb.GenesisState) -> None:
     for heartbeat in genesis.heartbeats:
         state.set_heartbeat(ctx, heartbeat)
     for seen in genesis.relayers:
@@ -41,6 +56,27 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     for lock in genesis.credited_locks:
         state.set_credited_lock(ctx, lock)
     state.set_next_release_number(ctx, genesis.next_release_number)
+
+
+def _init_ramps(ctx: Context, genesis: pb.GenesisState) -> None:
+    for ramps in genesis.asset_ramps:
+        for ramp in (ramps.market_haircut_ppm, ramps.size_factor_wad, ramps.scale_start_wad):
+            _validate_ramp(ramp)
+        state.set_asset_ramps(ctx, ramps)
+    for param in genesis.param_ramps:
+        if param.name not in RAMPED_PARAMS:
+            raise InvalidParams(f"{param.name[:64]!r} is no parameter that ramps in")
+        _validate_ramp(param.ramp)
+        state.set_param_ramp(ctx, param)
+    for recognition in genesis.recognitions:
+        parse_nonnegative(recognition.capacity_uusd, "capacity_uusd")
+        _validate_ramp(recognition.unrecognized_ppm)
+        state.set_recognition(ctx, recognition)
+
+
+def _validate_ramp(ramp: pb.Ramp) -> None:
+    for name in ("origin", "target", "step"):
+        parse_nonnegative(getattr(ramp, name), name)
 
 
 def export_genesis(ctx: Context) -> pb.GenesisState:
@@ -62,4 +98,10 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
         flights=state.iterate_flights(ctx),
         credited_locks=state.iterate_credited_locks(ctx),
         next_release_number=state.get_next_release_number(ctx),
+        asset_ramps=state.iterate_asset_ramps(ctx),
+        param_ramps=state.iterate_param_ramps(ctx),
+        recognitions=state.iterate_recognitions(ctx),
+        exchange_rates=state.iterate_exchange_rates(ctx),
+        solvency_pass=state.get_solvency_pass(ctx),
+        solvency_report=state.get_solvency_report(ctx),
     )

@@ -24,6 +24,7 @@ from chain.modules.collateral.errors import (
 )
 from chain.modules.collateral.measurement import get_route_status
 from chain.modules.collateral.packets import send_release
+from chain.modules.collateral.prices import validate_feed
 from chain.modules.collateral.types import (
     get_route_protocol,
     validate_asset,
@@ -161,10 +162,27 @@ def handle_set_asset(ctx: Context, msg: tx_pb2.MsgSetAsset) -> tx_pb2.MsgSetAsse
     # Check
     council.require_authority(ctx, msg.authority)
     validate_asset(msg.asset)
+    known = state.get_asset(ctx, msg.asset.asset)
+    if known is None:
+        _require_asset_room(ctx)
+    elif known.base_asset != msg.asset.base_asset:
+        raise InvalidListing(
+            f"{known.asset} is priced by {known.base_asset or known.asset}; that never changes"
+        )
+    base = state.get_asset(ctx, msg.asset.base_asset) if msg.asset.base_asset else None
+    if base is not None and base.base_asset:
+        raise InvalidListing(f"{base.asset} bears yield itself; name the asset at its base")
     # Apply
     state.set_asset(ctx, msg.asset)
     ctx.emit("asset_listed", {"asset": msg.asset.asset})
     return tx_pb2.MsgSetAssetResponse()
+
+
+def _require_asset_room(ctx: Context) -> None:
+    count = sum(1 for _ in state.iterate_assets(ctx))
+    limit = state.get_params(ctx).asset_count_max
+    if count >= limit:
+        raise InvalidListing(f"{count} assets are listed, the most allowed is {limit}")
 
 
 def handle_set_listing(ctx: Context, msg: tx_pb2.MsgSetListing) -> tx_pb2.MsgSetListingResponse:
@@ -174,7 +192,9 @@ def handle_set_listing(ctx: Context, msg: tx_pb2.MsgSetListing) -> tx_pb2.MsgSet
     validate_listing(msg.listing)
     route = state.require_route(ctx, msg.listing.route_id)
     validate_listing_kind(route, msg.listing.denom)
-    state.require_asset(ctx, msg.listing.asset)
+    asset = state.require_asset(ctx, msg.listing.asset)
+    if state.get_listing(ctx, msg.listing.route_id, msg.listing.denom) is None:
+        validate_feed(ctx, asset)
     for listing in state.iterate_listings(ctx):
         same_chain = state.require_route(ctx, listing.route_id).chain_id == route.chain_id
         if not same_chain or listing.denom != msg.listing.denom:

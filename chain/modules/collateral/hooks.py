@@ -1,20 +1,44 @@
-"""Block hook of collateral: a heartbeat on every route that is due, and routes that froze."""
+"""Block hook of collateral: heartbeats, routes that froze, ramps, exchange rates, solvency."""
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain.modules.collateral import state
 from chain.modules.collateral.handlers import compute_paused
-from chain.modules.collateral.measurement import get_route_status
+from chain.modules.collateral.measurement import (
+    get_asset_reads,
+    get_route_status,
+    get_route_value_uusd,
+)
 from chain.modules.collateral.packets import send_heartbeat
+from chain.modules.collateral.prices import refresh_exchange_rate
+from chain.modules.collateral.ramps import (
+    refresh_asset_ramps,
+    refresh_param_ramps,
+    refresh_recognition,
+)
+from chain.modules.collateral.solvency import visit_next_accounts
 from chain.runtime.context import Context
 from chain.runtime.isolation import isolate_item
 from chain.units import NANOSECONDS
 
 
 def end_block(ctx: Context) -> None:
-    """Visit every route (their number is bounded); one that fails does not stop the next."""
+    """Visit every asset and route (their number is bounded), then the next accounts.
+
+    One that fails does not stop the next.
+    """
+    for asset in list(state.iterate_assets(ctx)):
+        with isolate_item(ctx, "haircut_ramp_failed", {"asset": asset.asset}) as child:
+            refresh_exchange_rate(child, asset)
+            reads = get_asset_reads(child, asset)
+            refresh_asset_ramps(child, asset, reads.volatility_wad, reads.quantity_wad)
+    refresh_param_ramps(ctx)
     for route in list(state.iterate_routes(ctx)):
         with isolate_item(ctx, "heartbeat_failed", {"route_id": route.route_id}) as child:
             _visit_route(child, route)
+        with isolate_item(ctx, "recognition_failed", {"route_id": route.route_id}) as child:
+            refresh_recognition(child, route, get_route_value_uusd(child, route))
+    with isolate_item(ctx, "solvency_failed", {}) as child:
+        visit_next_accounts(child)
 
 
 def _visit_route(ctx: Context, route: pb.Route) -> None:

@@ -5,7 +5,7 @@ relay time from packets that carry their sender's block time and from the hub's 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
@@ -17,6 +17,15 @@ from chain.ibc.client import state as clients
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import LienKey
 from chain.modules.collateral import state
+from chain.modules.collateral.prices import get_asset_price, get_exchange_rate_wad
+from chain.modules.collateral.ramps import (
+    AssetTerms,
+    get_asset_ramps,
+    get_maintenance_params,
+    get_ramp_duration_ns,
+    get_recognition,
+    needs_route_value,
+)
 from chain.modules.collateral.types import get_route_protocol
 from chain.modules.oracle import state as oracle
 from chain.risk.haircut import (
@@ -34,8 +43,9 @@ from chain.risk.latency import (
     compute_proof_age_ms,
     compute_relay_ms,
 )
+from chain.risk.ramp import compute_reading
 from chain.runtime.context import Context
-from chain.units import NANOSECONDS, PPM, WAD, Address, ceil_div, clamp
+from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, mul_ppm_floor
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _MS_NS: Final = 1_000_000
@@ -55,10 +65,14 @@ class RouteMeasure:
     relay_p95_ms: int
     samples: int
     heartbeat_age_ms: int
+    auction_duration_ms: int
     delta_t_ms: int
     delta_t_market_s: int
     security_ppm: int
+    security_initial_ppm: int
     staleness_ppm: int
+    unrecognized_ppm: int
+    unrecognized_initial_ppm: int
     relayers: int
 
 
@@ -75,14 +89,25 @@ def record_delivery(ctx: Context, route: pb.Route, delay_ns: int, relayer: str) 
 def record_sample(ctx: Context, route: pb.Route, delay_ns: int) -> None:
     """Add a delay to the route's histogram, unless this block has added one already."""
     measurements = state.get_measurements(ctx, route.route_id)
-    histogram = measurements.histogram
+    if _add_sample(ctx, measurements.histogram, delay_ns):
+        state.set_measurements(ctx, measurements)
+
+
+def record_auction(ctx: Context, route_id: str, duration_ns: int) -> None:
+    """Add the time a lot of the route was on sale, unless this block has added one already."""
+    measurements = state.get_measurements(ctx, route_id)
+    if _add_sample(ctx, measurements.auctions, duration_ns):
+        state.set_measurements(ctx, measurements)
+
+
+def _add_sample(ctx: Context, histogram: pb.LatencyHistogram, delay_ns: int) -> bool:
     if histogram.last_sample_height == ctx.height:
-        return
+        return False
     counts = compute_counts_after(histogram.counts, ceil_div(max(0, delay_ns), _MS_NS))
     del histogram.counts[:]
     histogram.counts.extend(counts)
     histogram.last_sample_height = ctx.height
-    state.set_measurements(ctx, measurements)
+    return True
 
 
 def get_heartbeat_age_ms(ctx: Context, route_id: str) -> int:
@@ -114,10 +139,33 @@ def get_consensus_age_ns(ctx: Context, route: pb.Route) -> int:
     return max(0, ctx.time_ns - time_ns)
 
 
-def get_route_measure(ctx: Context, route: pb.Route) -> RouteMeasure:
-    """Everything measured of a route at this block."""
+def _compute_auction_ms(params: pb.Params, route: pb.Route, counts: Sequence[int]) -> int:
+    """The measured 95th percentile of auctions, never below the governed figure.
+
+    Who is quick to buy from himself cannot shorten it.
+    """
+    governed_ms = route.auction_duration_s * 1_000
+    measured_ms = compute_percentile_ms(
+        counts, 95, prior_ms=governed_ms, samples_min=params.latency_samples_min
+    )
+    return max(governed_ms, measured_ms)
+
+
+def get_route_measure(
+    ctx: Context, route: pb.Route, maintenance_params: pb.Params | None = None
+) -> RouteMeasure:
+    """Everything measured of a route at this block.
+
+    `maintenance_params` are the parameters as existing collateral sees them, when the caller has
+    them.
+    """
     params = state.get_params(ctx)
-    counts = list(state.get_measurements(ctx, route.route_id).histogram.counts)
+    maintenance_params = maintenance_params or get_maintenance_params(ctx)
+    measurements = state.get_measurements(ctx, route.route_id)
+    counts = list(measurements.histogram.counts)
+    auction_ms = _compute_auction_ms(params, route, list(measurements.auctions.counts))
+    value_uusd = get_route_value_uusd(ctx, route) if needs_route_value(ctx, route) else None
+    unrecognized = get_recognition(ctx, route, value_uusd).unrecognized
     p50_ms, p95_ms = (
         compute_percentile_ms(
             counts,
@@ -136,7 +184,7 @@ def get_route_measure(ctx: Context, route: pb.Route) -> RouteMeasure:
         proof_age_ms=proof_age_ms,
         finality_ms=route.finality_s * 1_000,
         relay_ms=compute_relay_ms(p95_ms, heartbeat_age_ms),
-        auction_duration_ms=route.auction_duration_s * 1_000,
+        auction_duration_ms=auction_ms,
     )
     relayers = sum(
         1
@@ -153,10 +201,14 @@ def get_route_measure(ctx: Context, route: pb.Route) -> RouteMeasure:
         relay_p95_ms=p95_ms,
         samples=sum(counts),
         heartbeat_age_ms=heartbeat_age_ms,
+        auction_duration_ms=auction_ms,
         delta_t_ms=delta_t_ms,
         delta_t_market_s=compute_market_seconds(delta_t_ms, scale),
-        security_ppm=_compute_security_ppm(params, route, age_ns, relayers),
+        security_ppm=_compute_security_ppm(maintenance_params, route, age_ns, relayers),
+        security_initial_ppm=_compute_security_ppm(params, route, age_ns, relayers),
         staleness_ppm=_compute_staleness_ppm(params, route, status, ctx.time_ns),
+        unrecognized_ppm=compute_reading(unrecognized, ctx.time_ns, get_ramp_duration_ns(ctx)),
+        unrecognized_initial_ppm=unrecognized.target,
         relayers=relayers,
     )
 
@@ -192,14 +244,32 @@ def _compute_staleness_ppm(
     return clamp(ceil_div((now_ns - route.paused_at_ns) * PPM, ramp_ns), 0, PPM)
 
 
-def compute_market_haircut_ppm(asset: pb.Asset, volatility_wad: int) -> int:
-    """clamp(base + beta·max(0, vol - reference), min, max), rounded up (row 20, unramped)."""
-    excess_wad = max(0, volatility_wad - int(asset.volatility_reference_wad or "0"))
-    rise_ppm = ceil_div(asset.volatility_beta_ppm * excess_wad, WAD)
-    return clamp(
-        asset.market_haircut_ppm + rise_ppm,
-        asset.market_haircut_min_ppm,
-        asset.market_haircut_max_ppm,
+@dataclass(frozen=True, slots=True)
+class AssetReads:
+    """An asset as all its liens see it: volatility, the quantity of all liens, terms, in WAD."""
+
+    asset: pb.Asset
+    volatility_wad: int
+    quantity_wad: int
+    terms: AssetTerms
+    terms_initial: AssetTerms
+    exchange_rate_wad: int
+
+
+def get_asset_reads(
+    ctx: Context, asset: pb.Asset, denoms: Sequence[tuple[str, str, int]] | None = None
+) -> AssetReads:
+    """An asset at this block; `denoms` are those of the asset when the caller has them."""
+    volatility_wad = oracle.get_volatility_wad(ctx, asset.base_asset or asset.asset)
+    quantity_wad = state.get_asset_quantity_wad(ctx, asset.asset, denoms)
+    ramps = get_asset_ramps(ctx, asset, volatility_wad, quantity_wad)
+    return AssetReads(
+        asset=asset,
+        volatility_wad=volatility_wad,
+        quantity_wad=quantity_wad,
+        terms=ramps.compute_reading(ctx.time_ns, get_ramp_duration_ns(ctx)),
+        terms_initial=ramps.get_target(),
+        exchange_rate_wad=get_exchange_rate_wad(ctx, asset),
     )
 
 
@@ -211,34 +281,34 @@ class SharedReads:
     """
 
     routes: dict[str, tuple[pb.Route, RouteMeasure] | None] = field(default_factory=dict)
-    assets: dict[str, tuple[pb.Asset, int, int] | None] = field(default_factory=dict)
-    """Each asset with its volatility and the quantity of all its liens, both in WAD."""
+    assets: dict[str, AssetReads | None] = field(default_factory=dict)
     denoms: dict[str, Sequence[tuple[str, str, int]]] = field(default_factory=dict)
     owner_quantities_wad: dict[tuple[str, Address], int] = field(default_factory=dict)
+    maintenance_params: pb.Params | None = None
 
     def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:
         """A route as it is measured now, or None."""
         if route_id not in self.routes:
             route = state.get_route(ctx, route_id)
             self.routes[route_id] = (
-                None if route is None else (route, get_route_measure(ctx, route))
+                None
+                if route is None
+                else (route, get_route_measure(ctx, route, self.get_maintenance_params(ctx)))
             )
         return self.routes[route_id]
 
-    def get_asset(self, ctx: Context, name: str) -> tuple[pb.Asset, int, int] | None:
-        """An asset, its volatility and the quantity of all its liens, or None."""
+    def get_maintenance_params(self, ctx: Context) -> pb.Params:
+        """The parameters as existing collateral sees them."""
+        if self.maintenance_params is None:
+            self.maintenance_params = get_maintenance_params(ctx)
+        return self.maintenance_params
+
+    def get_asset(self, ctx: Context, name: str) -> AssetReads | None:
+        """An asset with its volatility, its terms and the quantity of all its liens, or None."""
         if name not in self.assets:
             asset = state.get_asset(ctx, name)
             self.denoms[name] = denoms = state.get_denoms_of_asset(ctx, name)
-            self.assets[name] = (
-                None
-                if asset is None
-                else (
-                    asset,
-                    oracle.get_volatility_wad(ctx, name),
-                    state.get_asset_quantity_wad(ctx, name, denoms),
-                )
-            )
+            self.assets[name] = None if asset is None else get_asset_reads(ctx, asset, denoms)
         return self.assets[name]
 
     def get_owner_quantity_wad(self, ctx: Context, name: str, owner: Address) -> int:
@@ -256,7 +326,8 @@ def get_lien_haircut(
 ) -> HaircutFactors:
     """Everything that turns a lien into counted value; an unlisted denom counts nothing.
 
-    Who asks for several liens passes the same `shared` for all.
+    Its `initial` factors are those of new risk, when they differ: while a change for the worse
+    ramps in. Who asks for several liens passes the same `shared` for all.
     """
     shared = shared or SharedReads()
     measured = shared.get_route(ctx, lien.route_id)
@@ -265,27 +336,45 @@ def get_lien_haircut(
     if measured is None or listing is None or valued is None:
         return HaircutFactors("", 0, 0, PPM, 0, 0, 0, 0)
     route, measure = measured
-    asset, volatility_wad, asset_quantity_wad = valued
-    return HaircutFactors(
-        asset=asset.asset,
-        decimals=listing.decimals,
-        recognized_amount=amount,
-        market_ppm=compute_market_haircut_ppm(asset, volatility_wad),
-        size_weight_ppm=compute_size_weight_ppm(
-            int(asset.size_factor_wad or "0"),
-            shared.get_owner_quantity_wad(ctx, asset.asset, owner),
-            18,
-            int(asset.scale_start_wad or "0"),
-            asset_quantity_wad,
-        ),
-        latency_ppm=compute_latency_premium_ppm(volatility_wad, measure.delta_t_market_s),
-        security_ppm=compute_path_security_ppm(
-            measure.security_ppm,
-            state.get_params(ctx).voucher_hop_haircut_ppm,
-            get_further_hops(ctx, route, lien.denom),
-        ),
-        staleness_ppm=measure.staleness_ppm,
+    owner_wad = shared.get_owner_quantity_wad(ctx, valued.asset.asset, owner)
+    hops = get_further_hops(ctx, route, lien.denom)
+    latency_ppm = compute_latency_premium_ppm(
+        valued.volatility_wad, measure.delta_t_market_s + valued.asset.unbonding_s
     )
+
+    def build(
+        terms: AssetTerms, security_ppm: int, hop_ppm: int, unrecognized_ppm: int
+    ) -> HaircutFactors:
+        return HaircutFactors(
+            asset=valued.asset.asset,
+            decimals=listing.decimals,
+            recognized_amount=mul_ppm_floor(amount, PPM - unrecognized_ppm),
+            market_ppm=terms.market_ppm,
+            size_weight_ppm=compute_size_weight_ppm(
+                terms.size_factor_wad,
+                owner_wad,
+                18,
+                terms.scale_start_wad,
+                valued.quantity_wad,
+            ),
+            latency_ppm=latency_ppm,
+            security_ppm=compute_path_security_ppm(security_ppm, hop_ppm, hops),
+            staleness_ppm=measure.staleness_ppm,
+        )
+
+    factors = build(
+        valued.terms,
+        measure.security_ppm,
+        shared.get_maintenance_params(ctx).voucher_hop_haircut_ppm,
+        measure.unrecognized_ppm,
+    )
+    initial = build(
+        valued.terms_initial,
+        measure.security_initial_ppm,
+        state.get_params(ctx).voucher_hop_haircut_ppm,
+        measure.unrecognized_initial_ppm,
+    )
+    return factors if initial == factors else replace(factors, initial=initial)
 
 
 def get_further_hops(ctx: Context, route: pb.Route, denom: str) -> int:
@@ -304,7 +393,7 @@ def get_route_value_uusd(ctx: Context, route: pb.Route) -> int | None:
         amount = accounts.get_route_lien_total(ctx, route.route_id, route.chain_id, listing.denom)
         if amount == 0:
             continue
-        price = oracle.get_price(ctx, listing.asset)
+        price = get_asset_price(ctx, listing.asset)
         if price is None:
             return None
         total += compute_asset_value_uusd(amount, int(price.price_wad), listing.decimals)

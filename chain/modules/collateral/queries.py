@@ -8,11 +8,14 @@ from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, LienKey
 from chain.modules.collateral import state
 from chain.modules.collateral.measurement import (
+    get_asset_reads,
     get_lien_haircut,
     get_route_measure,
     get_route_value_uusd,
 )
-from chain.modules.oracle import state as oracle
+from chain.modules.collateral.prices import get_asset_price, get_exchange_rate_wad
+from chain.modules.collateral.ramps import compute_capacity_uusd, encode_ramp, get_asset_ramps
+from chain.modules.collateral.solvency import compute_ratio_ppm, get_ratio_terms
 from chain.risk.haircut import compute_lien_value
 from chain.risk.latency import BUCKET_BOUNDS_MS
 from chain.runtime.context import Context
@@ -48,6 +51,10 @@ def _view_route(ctx: Context, route: pb.Route) -> query_pb2.RouteView:
         delta_t_ms=measure.delta_t_ms,
         delta_t_market_s=measure.delta_t_market_s,
         security_haircut_ppm=measure.security_ppm,
+        security_initial_ppm=measure.security_initial_ppm,
+        unrecognized_ppm=measure.unrecognized_ppm,
+        auction_duration_ms=measure.auction_duration_ms,
+        stake_capacity_uusd=str(compute_capacity_uusd(ctx, route)),
         staleness_haircut_ppm=measure.staleness_ppm,
         histogram_counts=counts,
         histogram_bounds_ms=BUCKET_BOUNDS_MS,
@@ -107,7 +114,8 @@ def _view_lien(
     view.latency_ppm = factors.latency_ppm
     view.security_ppm = factors.security_ppm
     view.staleness_ppm = factors.staleness_ppm
-    price = oracle.get_price(ctx, factors.asset)
+    view.market_initial_ppm = (factors.initial or factors).market_ppm
+    price = get_asset_price(ctx, factors.asset)
     if price is None:
         return view
     value = compute_lien_value(factors, int(price.price_wad))
@@ -115,6 +123,10 @@ def _view_lien(
     view.value_uusd = str(value.value_uusd)
     view.haircut_ppm = value.haircut_ppm
     view.recognised_uusd = str(value.counted_uusd)
+    view.recognised_initial_uusd = str(value.counted_initial_uusd)
+    asset = state.get_asset(ctx, factors.asset)
+    if asset is not None and asset.base_asset:
+        view.exchange_rate_wad = str(get_exchange_rate_wad(ctx, asset))
     return view
 
 
@@ -188,6 +200,39 @@ def query_totals(
     )
 
 
+def query_haircuts(
+    ctx: Context, request: query_pb2.QueryHaircutsRequest
+) -> query_pb2.QueryHaircutsResponse:
+    """The market haircut of every asset: target, reading and the ramp between them."""
+    del request
+    response = query_pb2.QueryHaircutsResponse()
+    for asset in state.iterate_assets(ctx):
+        reads = get_asset_reads(ctx, asset)
+        ramps = get_asset_ramps(ctx, asset, reads.volatility_wad, reads.quantity_wad)
+        response.haircuts.add(
+            asset=asset.asset,
+            volatility_wad=str(reads.volatility_wad),
+            target_ppm=reads.terms_initial.market_ppm,
+            reading_ppm=reads.terms.market_ppm,
+            ramp=encode_ramp(ramps.market),
+            exchange_rate_wad=str(reads.exchange_rate_wad),
+        )
+    return response
+
+
+def query_solvency(
+    ctx: Context, request: query_pb2.QuerySolvencyRequest
+) -> query_pb2.QuerySolvencyResponse:
+    """The solvency ratios of the last whole pass; empty before the first."""
+    del request
+    report = state.get_solvency_report(ctx)
+    response = query_pb2.QuerySolvencyResponse(report=report)
+    for sums in report.sums if report else ():
+        ratio = compute_ratio_ppm(*get_ratio_terms(response.report, sums))
+        response.ratios.add(sums=sums, ratio_ppm="" if ratio is None else str(ratio))
+    return response
+
+
 QUERIES: Final = tuple(
     QueryRoute(_SERVICE + name, request, response, handler)
     for name, request, response, handler in (
@@ -215,5 +260,17 @@ QUERIES: Final = tuple(
             query_credited_lock,
         ),
         ("Totals", query_pb2.QueryTotalsRequest, query_pb2.QueryTotalsResponse, query_totals),
+        (
+            "Haircuts",
+            query_pb2.QueryHaircutsRequest,
+            query_pb2.QueryHaircutsResponse,
+            query_haircuts,
+        ),
+        (
+            "Solvency",
+            query_pb2.QuerySolvencyRequest,
+            query_pb2.QuerySolvencyResponse,
+            query_solvency,
+        ),
     )
 )

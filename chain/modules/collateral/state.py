@@ -30,6 +30,12 @@ _RELAYER: Final = b"\x07"
 _FLIGHT: Final = b"\x08"
 _CREDITED_LOCK: Final = b"\x09"
 _NEXT_RELEASE: Final = b"\x0a"
+_ASSET_RAMPS: Final = b"\x0b"
+_PARAM_RAMP: Final = b"\x0c"
+_RECOGNITION: Final = b"\x0d"
+_EXCHANGE_RATE: Final = b"\x0e"
+_SOLVENCY_PASS: Final = b"\x0f"
+_SOLVENCY_REPORT: Final = b"\x10"
 
 RELAYERS_REMEMBERED: Final = 2
 """Only "fewer than two" matters, so no stranger can grow the list."""
@@ -261,6 +267,99 @@ def set_relayer_seen(ctx: Context, route_id: str, relayer: str, seen_at_ns: int)
         prefix + relayer.encode(),
         pb.RelayerSeen(route_id=route_id, relayer=relayer, seen_at_ns=seen_at_ns),
     )
+
+
+# Ramps, recognition, exchange rates
+
+
+def get_asset_ramps(ctx: Context, asset: str) -> pb.AssetRamps | None:
+    """What of an asset's terms ramps in; None before the first block that values it."""
+    value = ctx.kv(STORE).get(_ASSET_RAMPS + asset.encode())
+    return pb.AssetRamps.FromString(value) if value else None
+
+
+def set_asset_ramps(ctx: Context, ramps: pb.AssetRamps) -> None:
+    """Write the ramps of an asset."""
+    _set(ctx, _ASSET_RAMPS + ramps.asset.encode(), ramps)
+
+
+def iterate_asset_ramps(ctx: Context) -> Iterator[pb.AssetRamps]:
+    """The ramps of all assets by name."""
+    for _, value in ctx.kv(STORE).iterate(_ASSET_RAMPS):
+        yield pb.AssetRamps.FromString(value)
+
+
+def set_param_ramp(ctx: Context, ramp: pb.ParamRamp) -> None:
+    """Write the ramp of a governed haircut."""
+    _set(ctx, _PARAM_RAMP + ramp.name.encode(), ramp)
+
+
+def iterate_param_ramps(ctx: Context) -> Iterator[pb.ParamRamp]:
+    """The ramps of governed haircuts by name."""
+    for _, value in ctx.kv(STORE).iterate(_PARAM_RAMP):
+        yield pb.ParamRamp.FromString(value)
+
+
+def get_recognition(ctx: Context, route_id: str) -> pb.RouteRecognition | None:
+    """What of a route's value counts since its stake fell; None before its first block."""
+    value = ctx.kv(STORE).get(_RECOGNITION + route_id.encode())
+    return pb.RouteRecognition.FromString(value) if value else None
+
+
+def set_recognition(ctx: Context, recognition: pb.RouteRecognition) -> None:
+    """Write what of a route's value counts."""
+    _set(ctx, _RECOGNITION + recognition.route_id.encode(), recognition)
+
+
+def iterate_recognitions(ctx: Context) -> Iterator[pb.RouteRecognition]:
+    """The recognition of all routes by id."""
+    for _, value in ctx.kv(STORE).iterate(_RECOGNITION):
+        yield pb.RouteRecognition.FromString(value)
+
+
+def get_exchange_rate(ctx: Context, asset: str) -> pb.ExchangeRate | None:
+    """The capped exchange rate of a yield-bearing asset, or None before its first."""
+    value = ctx.kv(STORE).get(_EXCHANGE_RATE + asset.encode())
+    return pb.ExchangeRate.FromString(value) if value else None
+
+
+def set_exchange_rate(ctx: Context, rate: pb.ExchangeRate) -> None:
+    """Write an exchange rate."""
+    _set(ctx, _EXCHANGE_RATE + rate.asset.encode(), rate)
+
+
+def iterate_exchange_rates(ctx: Context) -> Iterator[pb.ExchangeRate]:
+    """All exchange rates by asset."""
+    for _, value in ctx.kv(STORE).iterate(_EXCHANGE_RATE):
+        yield pb.ExchangeRate.FromString(value)
+
+
+# Solvency
+
+
+def get_solvency_pass(ctx: Context) -> pb.SolvencyPass | None:
+    """The pass over the accounts that is under way, or None between two."""
+    value = ctx.kv(STORE).get(_SOLVENCY_PASS)
+    return pb.SolvencyPass.FromString(value) if value else None
+
+
+def set_solvency_pass(ctx: Context, current: pb.SolvencyPass | None) -> None:
+    """Write the pass under way; None ends it."""
+    if current is None:
+        ctx.kv(STORE).delete(_SOLVENCY_PASS)
+    else:
+        _set(ctx, _SOLVENCY_PASS, current)
+
+
+def get_solvency_report(ctx: Context) -> pb.SolvencyReport | None:
+    """What the last whole pass found, or None before the first."""
+    value = ctx.kv(STORE).get(_SOLVENCY_REPORT)
+    return pb.SolvencyReport.FromString(value) if value else None
+
+
+def set_solvency_report(ctx: Context, report: pb.SolvencyReport) -> None:
+    """Publish what a whole pass found."""
+    _set(ctx, _SOLVENCY_REPORT, report)
 
 
 # Collateral in flight

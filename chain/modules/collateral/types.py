@@ -9,7 +9,7 @@ from chain.ibc.apps.transfer import denoms
 from chain.modules.auth.types import module_address
 from chain.modules.collateral.errors import InvalidListing, InvalidParams, InvalidRoute
 from chain.runtime.address import decode_address, decode_foreign_address
-from chain.units import PPM, parse_amount, parse_nonnegative
+from chain.units import PPM, UUSD, parse_amount, parse_nonnegative
 
 MODULE_NAME: Final = "collateral"
 MODULE_ADDRESS: Final = module_address(MODULE_NAME)
@@ -19,6 +19,8 @@ _PREFIX: Final = re.compile(r"[a-z0-9]{1,20}")
 _DENOM: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{1,127}")
 DECIMALS_MAX: Final = 18
 DURATION_S_MAX: Final = 30 * 86_400
+UNBONDING_S_MAX: Final = 365 * 86_400
+RATE_GROWTH_DAY_PPM_MAX: Final = 100_000
 
 
 def build_default_params() -> pb.Params:
@@ -42,6 +44,11 @@ def build_default_params() -> pb.Params:
         route_count_max=32,
         pause_ramp_s=3_600,
         voucher_hop_haircut_ppm=20_000,
+        haircut_ramp_s=3_600,
+        listing_sources_min=3,
+        line_value_min_uusd=str(UUSD),
+        asset_count_max=64,
+        solvency_accounts_max=100,
     )
 
 
@@ -66,11 +73,16 @@ def validate_params(params: pb.Params) -> None:
         ("route_count_max", 1, 128),
         ("pause_ramp_s", 1, DURATION_S_MAX),
         ("voucher_hop_haircut_ppm", 0, PPM),
+        ("haircut_ramp_s", 1, DURATION_S_MAX),
+        ("listing_sources_min", 1, 32),
+        ("asset_count_max", 1, 256),
+        ("solvency_accounts_max", 1, 10_000),
     )
     for name, low, high in bounds:
         value = getattr(params, name)
         if not low <= value <= high:
             raise InvalidParams(f"{name} {value} must lie within [{low}, {high}]")
+    parse_nonnegative(params.line_value_min_uusd, "line_value_min_uusd")
 
 
 def get_route_protocol(route: pb.Route) -> tuple[str, str]:
@@ -137,6 +149,30 @@ def validate_asset(asset: pb.Asset) -> None:
         parse_amount(getattr(asset, name), name)
     if asset.slippage_factor_ppm > PPM:
         raise InvalidListing(f"slippage_factor_ppm {asset.slippage_factor_ppm} is above {PPM}")
+    _validate_yield(asset)
+
+
+def _validate_yield(asset: pb.Asset) -> None:
+    if not asset.base_asset:
+        for name in ("exchange_rate_feed", "exchange_rate_wad", "rate_growth_day_ppm"):
+            if getattr(asset, name):
+                raise InvalidListing(f"{name} is for an asset with a base_asset; leave it out")
+    else:
+        for name in ("base_asset", "exchange_rate_feed"):
+            if _NAME.fullmatch(getattr(asset, name)) is None:
+                raise InvalidListing(f"{name} must be 1 to 64 letters, digits, dots, dashes")
+        if asset.asset in (asset.base_asset, asset.exchange_rate_feed):
+            raise InvalidListing("base_asset and exchange_rate_feed must name other assets")
+        if asset.base_asset == asset.exchange_rate_feed:
+            raise InvalidListing("exchange_rate_feed must be another feed than that of base_asset")
+        parse_amount(asset.exchange_rate_wad, "exchange_rate_wad")
+        if asset.rate_growth_day_ppm > RATE_GROWTH_DAY_PPM_MAX:
+            raise InvalidListing(
+                f"rate_growth_day_ppm {asset.rate_growth_day_ppm} is above "
+                f"{RATE_GROWTH_DAY_PPM_MAX}; a yield is no faster"
+            )
+    if asset.unbonding_s > UNBONDING_S_MAX:
+        raise InvalidListing(f"unbonding_s {asset.unbonding_s} is above {UNBONDING_S_MAX}")
 
 
 def validate_listing(listing: pb.Listing) -> None:

@@ -8,13 +8,13 @@ from chain._pb.margin.packet.v1 import packet_pb2
 from chain.modules.accounts.types import CASH_DENOM, AccountId, AccountMargin, LienMargin
 from chain.modules.bank import state as bank
 from chain.modules.collateral import state as collateral
-from chain.modules.collateral.measurement import get_route_status
+from chain.modules.collateral.measurement import get_route_status, record_auction
 from chain.modules.collateral.packets import send_seizure
+from chain.modules.collateral.prices import require_asset_price
 from chain.modules.insurance import state as insurance
 from chain.modules.liquidation import state
 from chain.modules.liquidation.errors import AuctionClosed, PriceAboveLimit, ResetNotDue
 from chain.modules.liquidation.types import MODULE_ADDRESS, build_curve
-from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.risk.auction import (
     compute_fill,
@@ -51,7 +51,7 @@ def get_unit_price_ray(ctx: Context, asset: str, decimals: int) -> int:
 
     Raises PriceNotUsable when the price is too old to liquidate on.
     """
-    price = require_price(ctx, asset, Action.LIQUIDATE)
+    price = require_asset_price(ctx, asset, Action.LIQUIDATE)
     price_wad = price.raw_median_wad if price.step_bound_active else price.price_wad
     return compute_unit_price_ray(price_wad, decimals)
 
@@ -225,6 +225,7 @@ def take_bid(
     )
     # Apply
     bank.move(ctx, bidder, MODULE_ADDRESS, CASH_DENOM, fill.owed_uusd)
+    record_auction(ctx, auction.route_id, ctx.time_ns - auction.started_at_ns)
     send_seizure(
         ctx,
         seizure.seize_id,

@@ -10,6 +10,7 @@ from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import Account, AccountId, AccountMargin, PositionMargin
+from chain.modules.collateral.prices import require_asset_price
 from chain.modules.insurance import state as insurance
 from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import auctions, state
@@ -113,7 +114,7 @@ def _require_prices(ctx: Context, margin: AccountMargin) -> None:
         require_price(ctx, position.asset, Action.LIQUIDATE)
     for lien in margin.liens:
         if lien.factors.asset:
-            require_price(ctx, lien.factors.asset, Action.LIQUIDATE)
+            require_asset_price(ctx, lien.factors.asset, Action.LIQUIDATE)
 
 
 def _cancel(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin) -> None:
