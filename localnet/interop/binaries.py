@@ -56,7 +56,7 @@ def find_binary(variable: str, cached: Path) -> Path | None:
 
 
 def find_simd() -> Path | None:
-    """simd if it is here: $SIMD_BIN, else the cache."""
+    """Simd if it is here: $SIMD_BIN, else the cache."""
     return find_binary("SIMD_BIN", get_simd_path())
 
 

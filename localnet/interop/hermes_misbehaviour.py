@@ -61,4 +61,6 @@ def _watch(world: World, client_id: str) -> None:
             raise
 
 
-SCENARIOS: Final = (Scenario("misbehaviour: a forked spoke", "hermes", freeze_client_of_fork),)
+SCENARIOS: Final[tuple[Scenario[World], ...]] = (
+    Scenario("misbehaviour: a forked spoke", "hermes", freeze_client_of_fork),
+)

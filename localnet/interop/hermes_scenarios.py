@@ -9,7 +9,14 @@ from chain.client.amount import Amount
 from localnet.actors import ACTORS
 from localnet.interop.hermes import EventMode
 from localnet.interop.scenario import Scenario, require
-from localnet.interop.sides import ChannelEnd, Link, Side, play_round_trip, wait_until_seen
+from localnet.interop.sides import (
+    ChannelEnd,
+    Link,
+    Side,
+    play_round_trip,
+    wait_until_acknowledged,
+    wait_until_seen,
+)
 from localnet.interop.world import SPOKE_ID, World
 from localnet.relaying import read_paths
 
@@ -88,28 +95,28 @@ def relay_transfers(world: World, name: str, mode: EventMode) -> str:
 
 def relay_timeouts(world: World, name: str) -> str:
     """A packet of each chain past its height and one past its time: both senders are refunded."""
-    link = world.get_link(name)
-    amount = 777
-    for way in link.directions:
-        coin = way.a.side.coin
-        before = way.a.side.get_balance("alice", coin)
-        height = way.b.side.get_height()
-        way.send(amount, timeout_s=0, timeout_height=height + _LATE_BLOCKS)
-        way.send(amount, timeout_s=_LATE_S)
-        require(
-            way.a.side.get_balance("alice", coin) == before - 2 * amount,
-            f"transfer on {way.a.side.chain_id}: {coin} did not leave the sender",
-        )
-        wait_until_seen(
-            lambda w=way, h=height: w.b.side.get_height() > h + _LATE_BLOCKS, "the timeout height"
-        )
-        time.sleep(_LATE_S)
-        _clear(world, way.a)
-        wait_until_seen(
-            lambda w=way, c=coin, b=before: w.a.side.get_balance("alice", c) == b,
-            f"refund on {way.a.side.chain_id}",
-        )
+    for way in world.get_link(name).directions:
+        _let_time_out(world, way, 777)
     return "height and time, both directions, refunded to the unit"
+
+
+def _let_time_out(world: World, way: Link, amount: int) -> None:
+    coin = way.a.side.coin
+    before = way.a.side.get_balance("alice", coin)
+    height = way.b.side.get_height() + _LATE_BLOCKS
+    way.send(amount, timeout_s=0, timeout_height=height)
+    way.send(amount, timeout_s=_LATE_S)
+    require(
+        way.a.side.get_balance("alice", coin) == before - 2 * amount,
+        f"transfer on {way.a.side.chain_id}: {coin} did not leave the sender",
+    )
+    wait_until_seen(lambda: way.b.side.get_height() > height, "the timeout height")
+    time.sleep(_LATE_S)
+    _clear(world, way.a)
+    wait_until_seen(
+        lambda: way.a.side.get_balance("alice", coin) == before,
+        f"refund on {way.a.side.chain_id}",
+    )
 
 
 def _clear(world: World, end: ChannelEnd) -> None:
@@ -140,9 +147,9 @@ def clear_packets(world: World, name: str) -> str:
         require(flat == sequences, f"query packet pending: {flat}, sent were {sequences}")
         _clear(world, way.a)
         after = _query_pending(world, way.a)
-        left = [after[end][kind] for end in ("src", "dst") for kind in sorted(after[end])]
+        left = [owed for end in ("src", "dst") for owed in after[end].values()]
         require(not any(left), f"query packet pending after clear packets: {left}")
-        wait_until_seen(lambda w=way: not w.a.list_commitments(), "acknowledgements")
+        wait_until_acknowledged(way.a)
     return f"{_PACKETS} pending each way, none after clearing"
 
 
@@ -214,8 +221,8 @@ def refresh_client(world: World, name: str) -> str:
     )
     with world.hermes_running(brief):
         time.sleep(_REFRESH_S * 3 // 2)
-        for side, end in ((world.hub, "a_side"), (world.spoke, "b_side")):
-            status = get_client_status(side, made[end]["client_id"])
+        for side, key in ((world.hub, "a_side"), (world.spoke, "b_side")):
+            status = get_client_status(side, made[key]["client_id"])
             require(status == "Active", f"client trusted for {_REFRESH_S} s is {status}")
     return (
         f"by command; by itself, trusted for {_REFRESH_S} s and active after {_REFRESH_S * 1.5:g}"
@@ -257,7 +264,7 @@ def _transfers(name: str, mode: EventMode) -> Scenario[World]:
     return Scenario(title, "hermes", lambda world: relay_transfers(world, name, mode))
 
 
-SCENARIOS: Final = (
+SCENARIOS: Final[tuple[Scenario[World], ...]] = (
     Scenario("config validate, health-check", "hermes", check_health),
     _link(HUB_SIMD, "hub", "simd"),
     _link(SIMD_HUB, "simd", "hub"),

@@ -117,6 +117,33 @@ class Link:
         """What the sender's own coin is called at the receiver's."""
         return Denom(coin).with_hop(self.b.port_id, self.b.channel_id).local_denom
 
+    def build_transfer(
+        self,
+        amount: int,
+        *,
+        denom: str = "",
+        sender: str = "alice",
+        receiver: str = "",
+        memo: str = "",
+        timeout_s: int = PACKET_TIMEOUT_S,
+        timeout_height: int = 0,
+    ) -> transfer_tx.MsgTransfer:
+        """A transfer from a to b, by default to the sender's own address there."""
+        height = client_pb2.Height()
+        if timeout_height:
+            revision = parse_revision(self.b.side.chain_id)
+            height = client_pb2.Height(revision_number=revision, revision_height=timeout_height)
+        return transfer_tx.MsgTransfer(
+            source_port=self.a.port_id,
+            source_channel=self.a.channel_id,
+            token=coin_pb2.Coin(denom=denom or self.a.side.coin, amount=str(amount)),
+            sender=self.a.side.get_address(sender),
+            receiver=receiver or self.b.side.get_address(sender),
+            timeout_height=height,
+            timeout_timestamp=time.time_ns() + timeout_s * NANOSECONDS if timeout_s else 0,
+            memo=memo,
+        )
+
     def send(
         self,
         amount: int,
@@ -130,18 +157,14 @@ class Link:
         count: int = 1,
     ) -> list[int]:
         """Send transfers from a to b in one transaction; the sequences of their packets."""
-        revision = int(self.b.side.chain_id.rpartition("-")[2])
-        revision = parse_revision(self.b.side.chain_id) if timeout_height else 0
-        height = client_pb2.Height(revision_number=revision, revision_height=timeout_height)
-        message = transfer_tx.MsgTransfer(
-            source_port=self.a.port_id,
-            source_channel=self.a.channel_id,
-            token=coin_pb2.Coin(denom=denom or self.a.side.coin, amount=str(amount)),
-            sender=self.a.side.get_address(sender),
-            receiver=receiver or self.b.side.get_address(sender),
-            timeout_height=height,
-            timeout_timestamp=time.time_ns() + timeout_s * NANOSECONDS if timeout_s else 0,
+        message = self.build_transfer(
+            amount,
+            denom=denom,
+            sender=sender,
+            receiver=receiver,
             memo=memo,
+            timeout_s=timeout_s,
+            timeout_height=timeout_height,
         )
         outcome = self.a.side.deliver(sender, *[message] * count)
         return [
@@ -169,30 +192,36 @@ def wait_until_seen(
 
 def play_round_trip(link: Link, amount: int = 12_345) -> str:
     """Coins of each chain to the other and home again, every packet acknowledged."""
-    took = []
-    for way in link.directions:
-        coin, voucher = way.a.side.coin, way.get_voucher(way.a.side.coin)
-        held = way.b.side.get_balance("alice", voucher)
-        own = way.a.side.get_balance("alice", coin)
-        way.send(amount)
-        took.append(
-            wait_until_seen(
-                lambda w=way, v=voucher, h=held: w.b.side.get_balance("alice", v) == h + amount,
-                f"{amount} {coin} of {way.a.side.chain_id} on {way.b.side.chain_id}",
-            )
-        )
-        back = Link(way.b, way.a)
-        back.send(amount, denom=voucher)
-        wait_until_seen(
-            lambda w=way, v=voucher, h=held: w.b.side.get_balance("alice", v) == h,
-            f"the voucher leaves {way.b.side.chain_id}",
-        )
-        wait_until_seen(
-            lambda w=way, c=coin, o=own: w.a.side.get_balance("alice", c) == o,
-            f"{amount} {coin} home on {way.a.side.chain_id}",
-        )
-        for end in (way.a, way.b):
-            wait_until_seen(
-                lambda e=end: not e.list_commitments(), f"acknowledgements on {end.side.chain_id}"
-            )
+    took = [_send_there_and_back(way, amount) for way in link.directions]
     return "received after " + " and ".join(f"{seconds:.1f} s" for seconds in took)
+
+
+def _send_there_and_back(way: Link, amount: int) -> float:
+    """Seconds until the sender's coins were received; raises ScenarioFailed."""
+    coin, voucher = way.a.side.coin, way.get_voucher(way.a.side.coin)
+    held = way.b.side.get_balance("alice", voucher)
+    own = way.a.side.get_balance("alice", coin)
+    way.send(amount)
+    seconds = wait_until_seen(
+        lambda: way.b.side.get_balance("alice", voucher) == held + amount,
+        f"{amount} {coin} of {way.a.side.chain_id} on {way.b.side.chain_id}",
+    )
+    Link(way.b, way.a).send(amount, denom=voucher)
+    wait_until_seen(
+        lambda: way.b.side.get_balance("alice", voucher) == held,
+        f"the voucher leaves {way.b.side.chain_id}",
+    )
+    wait_until_seen(
+        lambda: way.a.side.get_balance("alice", coin) == own,
+        f"{amount} {coin} home on {way.a.side.chain_id}",
+    )
+    for end in (way.a, way.b):
+        wait_until_acknowledged(end)
+    return seconds
+
+
+def wait_until_acknowledged(end: ChannelEnd) -> float:
+    """Seconds until nothing sent from an end is open any more; raises ScenarioFailed."""
+    return wait_until_seen(
+        lambda: not end.list_commitments(), f"acknowledgements on {end.side.chain_id}"
+    )
