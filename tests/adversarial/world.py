@@ -50,7 +50,7 @@ GAS_LIMIT = 20_000_000
 
 
 class Feed:
-    """Two venues that are always fresh by the clock of the chains."""
+    """Three venues that are always fresh by the clock of the chains."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -60,7 +60,7 @@ class Feed:
         return [
             SourcePrice(asset, venue, price, self.clock.now_ns)
             for asset, price in self.prices.items()
-            for venue in ("left", "right")
+            for venue in ("left", "middle", "right")
         ]
 
 
@@ -217,38 +217,47 @@ class World:
         self.path.a.update_client()
 
 
-def build_world() -> World:
-    """Both chains at the start: the route registered, nobody has deposited."""
-    clock = Clock()
-    feed = Feed(clock)
-    coins = {DENOM: 10**12, "uusd": 10**6 * USD}
+def build_council() -> dict[str, Any]:
+    """A council that is alice alone."""
     alice = Account.named("alice").address
-    council = {"params": {"members": [alice], "threshold": 1, "voting_period_ns": str(10**15)}}
+    return {"params": {"members": [alice], "threshold": 1, "voting_period_ns": str(10**15)}}
+
+
+def build_hub(clock: Clock, feed: Feed) -> IbcChain:
+    """A hub of four validators whose feeds vote, with a market and five traders."""
+    coins = {DENOM: 10**12, "uusd": 10**6 * USD}
     oracle_params = build_oracle_params()
     oracle_params.assets.extend([build_asset_params("ETH"), build_asset_params("USDC")])
     markets = markets_pb2.GenesisState(
         params=build_markets_params(), markets=[build_market()], next_order_id=1, next_fill_id=1
     )
     modules = tuple(oracle.module(feed) if m.name == "oracle" else m for m in HUB.modules)
-    hub = IbcChain(
+    return IbcChain(
         clock,
         "hub-1",
         replace(HUB, modules=modules),
         accounts=dict.fromkeys(TRADERS, coins),
         app_state={
-            "council": council,
+            "council": build_council(),
             "oracle": to_state(oracle_pb2.GenesisState(params=oracle_params)),
             "markets": to_state(markets),
         },
         validators=4,
         vote_extensions=True,
     )
+
+
+def build_world() -> World:
+    """Both chains at the start: the route registered, nobody has deposited."""
+    clock = Clock()
+    feed = Feed(clock)
+    hub = build_hub(clock, feed)
     spoke = IbcChain(
         clock,
         "alpha-1",
         SPOKE,
         accounts={name: {DENOM: 10**12, "aeth": 100 * ETH} for name in TRADERS},
-        app_state={"council": council},
+        app_state={"council": build_council()},
         validators=4,
     )
     path = Path(Endpoint(hub, channel_config=CONFIG), Endpoint(spoke, channel_config=CONFIG))
