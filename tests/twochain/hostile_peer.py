@@ -22,7 +22,7 @@ from chain.runtime.context import Context
 from chain.runtime.definition import ChainDefinition
 from tests.modules.margin_network import build_asset, build_listing
 from tests.support.echo import EchoApplication
-from tests.twochain.chain import Clock, EchoChain, IbcChain
+from tests.twochain.chain import AUTHORITY, Clock, EchoChain, IbcChain
 from tests.twochain.path import ChannelConfig, ClientConfig, Endpoint, Path
 from tests.twochain.test_margin import COINS, council_state, get_place, get_trust, oracle_state
 
@@ -47,7 +47,7 @@ class TransferLiar(EchoApplication):
 
 
 class LiarChain(EchoChain):
-    """An echo chain whose application is bound to the port of ICS-20."""
+    """An echo chain whose application is bound to the port of ICS-20; alice is its authority."""
 
     def __init__(self, clock: Clock, chain_id: str = "ibc-0") -> None:
         self.echo = self.liar = TransferLiar()
@@ -57,7 +57,7 @@ class LiarChain(EchoChain):
                 auth.module(),
                 bank.MODULE,
                 validators.MODULE,
-                ibc_module({PORT: self.liar}),
+                ibc_module({PORT: self.liar}, lambda _: self.accounts[AUTHORITY].address),
                 self.liar.module(),
             ),
             accounts=auth_state,
