@@ -1,0 +1,98 @@
+"""Scenarios are played in order, each failure is kept, and the table shows all of them."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from localnet.interop import run
+from localnet.interop.scenario import (
+    CLIENTS,
+    Outcome,
+    Scenario,
+    ScenarioFailed,
+    describe,
+    play_all,
+    require,
+)
+
+
+def fail(_: object) -> str:
+    raise ScenarioFailed("hermes create client: no such chain")
+
+
+def break_down(_: object) -> str:
+    raise KeyError("client_id")
+
+
+SCENARIOS: tuple[Scenario[Any], ...] = (
+    Scenario("first", "hermes", lambda world: f"saw {world}"),
+    Scenario("second", "hermes", fail),
+    Scenario("third", "mrelay", break_down),
+    Scenario("fourth", "mrelay", lambda _: "done"),
+)
+
+
+def play() -> list[Outcome]:
+    return play_all(SCENARIOS, "the world", lambda _: None)
+
+
+def test_a_failure_keeps_nothing_else_from_playing() -> None:
+    outcomes = play()
+    assert [(o.name, o.client, o.is_pass) for o in outcomes] == [
+        ("first", "hermes", True),
+        ("second", "hermes", False),
+        ("third", "mrelay", False),
+        ("fourth", "mrelay", True),
+    ]
+    assert outcomes[0].seen == "saw the world"
+    assert "hermes create client: no such chain" in outcomes[1].failure
+    assert "KeyError: 'client_id'" in outcomes[2].failure
+
+
+def test_the_document_counts_and_shows_failures() -> None:
+    document = describe(play())
+    assert (document["passed"], document["failed"]) == (2, 2)
+    second = document["scenarios"][1]
+    assert (second["name"], second["pass"], second["seen"]) == ("second", False, "")
+    assert second["failure"]
+
+
+def test_the_table_names_the_failing_call() -> None:
+    text = io.StringIO()
+    run.show(Console(file=text, width=140), play())
+    lines = text.getvalue().splitlines()
+    assert "FAIL" in lines[2]
+    assert "hermes create client: no such chain" in lines[2]
+    assert lines[-1] == "2 of 4 pass"
+
+
+def test_require() -> None:
+    require([0], "never said")
+    with pytest.raises(ScenarioFailed, match="nothing there"):
+        require([], "nothing there")
+
+
+def test_every_scenario_has_a_known_client_and_a_name_of_its_own() -> None:
+    keys = [(scenario.client, scenario.name) for scenario in run.SCENARIOS]
+    assert len(set(keys)) == len(keys)
+    assert {client for client, _ in keys} <= set(CLIENTS)
+
+
+def test_a_selection_keeps_the_handshakes_of_its_client() -> None:
+    chosen = run.select_scenarios("hermes", "timeouts")
+    assert {scenario.client for scenario in chosen} == {"hermes"}
+    assert all(s.is_handshake or "timeouts" in s.name for s in chosen)
+    assert any(s.is_handshake for s in chosen)
+    assert any("timeouts" in s.name for s in chosen)
+
+
+def test_without_a_wish_everything_is_played() -> None:
+    assert run.select_scenarios() == run.SCENARIOS
+
+
+@pytest.mark.parametrize(("client", "name"), [("nobody", ""), ("hermes", "no such thing")])
+def test_a_selection_of_nothing_is_refused(client: str, name: str) -> None:
+    with pytest.raises(ValueError, match="no scenario"):
+        run.select_scenarios(client, name)
