@@ -1,19 +1,11 @@
 """A real ibc-go chain as a collateral chain: deposits by memo, refusals refunded, withdrawals."""
 
-import json
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
-from chain._pb.cosmos.base.v1beta1 import coin_pb2
-from chain._pb.ibc.applications.transfer.v1 import tx_pb2 as transfer_tx
-from chain._pb.margin.accounts.v1 import tx_pb2 as accounts_tx
-from chain._pb.margin.collateral.v1 import collateral_pb2
 from chain._pb.margin.collateral.v1 import tx_pb2 as collateral_tx
-from chain.client.comet_json import parse_query_result
-from chain.hub import HUB
 from chain.ibc.apps.transfer.denoms import Denom
 from chain.ibc.channel.handlers import SUCCESS
 from chain.ibc.router import Packet
@@ -21,9 +13,18 @@ from chain.modules.bank import state as bank
 from chain.modules.collateral import state as collateral
 from chain.modules.collateral.queries import get_lien_totals
 from chain.modules.council.types import authority_address
-from tests.e2e.ibc_go import SIMD, SimdChain, SimdEndpoint, SimdNode, WallClock, call
-from tests.modules.margin_network import build_asset, build_listing
-from tests.twochain.chain import IbcChain
+from tests.e2e.ibc_go import (
+    BASE,
+    SIMD,
+    SimdChain,
+    SimdEndpoint,
+    SimdNode,
+    WallClock,
+    build_memo,
+    get_balance,
+    transfer,
+)
+from tests.twochain.hostile_peer import ACCEPTED, ROUTE_ID, build_hub, register_vouchers
 from tests.twochain.path import (
     ChannelConfig,
     ClientConfig,
@@ -33,32 +34,13 @@ from tests.twochain.path import (
     get_events,
 )
 from tests.twochain.test_margin import (
-    COINS,
-    council_state,
-    get_place,
-    get_trust,
-    oracle_state,
     read_packet,
 )
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not SIMD, reason="MARGIN_SIMD names no ibc-go binary"),
+    pytest.mark.skipif(not SIMD, reason="no ibc-go binary: set SIMD_BIN or run make interop"),
 ]
-
-BASE = "samoleans"
-ACCEPTED = b'{"result":"AQ=="}'
-
-
-def build_hub() -> IbcChain:
-    clock = WallClock()
-    return IbcChain(
-        clock,
-        "hub-1",
-        HUB,
-        accounts={"alice": COINS},
-        app_state={"council": council_state(), "oracle": oracle_state(clock.now_ns)},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +51,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         client = ClientConfig(max_clock_drift_s=3_600)
         channel = ChannelConfig(port_id="transfer", version="ics20-1")
         theirs = SimdEndpoint(SimdChain(), client_config=client, channel_config=channel)
-        ours = Endpoint(build_hub(), client_config=client, channel_config=channel)
+        ours = Endpoint(build_hub(WallClock()), client_config=client, channel_config=channel)
         path = Path(theirs, ours)
         path.create_clients()
         path.create_connections()
         path.create_channels()
-        register(path.b)
+        register_vouchers(path.b, BASE, prefix="cosmos")
         yield path
     finally:
         node.stop()
@@ -84,66 +66,20 @@ def get_voucher(hub: Endpoint) -> str:
     return Denom(BASE).with_hop("transfer", hub.channel_id).local_denom
 
 
-def register(hub: Endpoint) -> None:
-    route = collateral_pb2.Route(
-        route_id="simd",
-        vault="transfer",
-        kind=collateral_pb2.ROUTE_KIND_VOUCHER,
-        address_prefix="cosmos",
-        route_class=collateral_pb2.ROUTE_CLASS_LIGHT_CLIENT,
-        trust=collateral_pb2.TrustParameters(**get_trust(hub)),
-        auction_duration_s=60,
-        heartbeat_interval_s=600,
-        value_cap_uusd=str(10**15),
-        stake_uusd=str(10**16),
-        validators_for_third=4,
-        **get_place(hub),
-    )
-    listing = build_listing(
-        route_id="simd", denom=get_voucher(hub), decimals=6, amount_min="1", amount_cap="1000"
-    )
-    authority = authority_address()
-    hub.chain.decide(
-        collateral_tx.MsgRegisterRoute(authority=authority, route=route),
-        collateral_tx.MsgSetAsset(authority=authority, asset=build_asset()),
-        collateral_tx.MsgSetListing(authority=authority, listing=listing),
-    )
-    hub.chain.deliver(accounts_tx.MsgCreateAccount(owner=hub.signer, number=0))
-
-
 def get_balance_of_simd(path: Path) -> int:
-    request = bank_query.QueryBalanceRequest(address=path.a.signer, denom=BASE)
-    raw = call(
-        "abci_query",
-        path="/cosmos.bank.v1beta1.Query/Balance",
-        data=request.SerializeToString().hex(),
-    )
-    value = parse_query_result(raw["response"]).value
-    return int(bank_query.QueryBalanceResponse.FromString(value).balance.amount)
+    return get_balance(path.a.signer)
 
 
 def get_lien(path: Path) -> int:
     totals = get_lien_totals(path.b.chain.read_context())
-    return totals["simd", get_voucher(path.b)]
+    return totals[ROUTE_ID, get_voucher(path.b)]
 
 
-def send(path: Path, amount: int, memo: str) -> Packet:
+def send(path: Path, amount: int, memo: str, denom: str = BASE) -> Packet:
     """A transfer that ibc-go's own module sends."""
-    message = transfer_tx.MsgTransfer(
-        source_port="transfer",
-        source_channel=path.a.channel_id,
-        token=coin_pb2.Coin(denom=BASE, amount=str(amount)),
-        sender=path.a.signer,
-        receiver=path.b.signer,
-        timeout_height={},
-        timeout_timestamp=time.time_ns() + 600 * 10**9,
-        memo=memo,
-    )
-    return read_packet(path.a.chain.deliver(message))
-
-
-def build_memo(owner: str, account: int = 0) -> str:
-    return json.dumps({"margin": {"deposit": {"owner": owner, "account": account}}})
+    channel, receiver = path.a.channel_id, path.b.signer
+    sent = transfer(path.a.chain, channel, receiver, amount, memo=memo, denom=denom)
+    return read_packet(sent)
 
 
 def settle(path: Path, packet: Packet) -> bytes:
@@ -176,15 +112,102 @@ def test_a_transfer_of_ibc_go_becomes_a_lien_and_goes_home(path: Path) -> None:
     assert get_lien(path) == bank.get_supply(ctx, get_voucher(path.b)) == 300
 
 
-@pytest.mark.parametrize("memo", ["unknown account", "malformed", "another owner"])
-def test_a_refused_deposit_is_refunded_by_ibc_go(path: Path, memo: str) -> None:
-    text = {
-        "unknown account": build_memo(path.b.signer, 9),
-        "malformed": '{"margin":{}}',
-        "another owner": build_memo(authority_address()),
-    }[memo]
-    balance, lien = get_balance_of_simd(path), get_lien(path)
-    acknowledgement = settle(path, send(path, 50, text))
-    assert acknowledgement.startswith(b'{"error":"ABCI code: ')
-    assert get_balance_of_simd(path) == balance
+def pause(path: Path) -> None:
+    message = collateral_tx.MsgPauseRoute(sender=authority_address(), route_id=ROUTE_ID)
+    path.b.chain.decide(message)
+
+
+def unpause(path: Path) -> None:
+    message = collateral_tx.MsgUnpauseRoute(authority=authority_address(), route_id=ROUTE_ID)
+    path.b.chain.decide(message)
+
+
+REFUSED = {
+    "unknown account": (lambda p: build_memo(p.b.signer, 9), 50, BASE, 2),
+    "another owner": (lambda _: build_memo(authority_address()), 50, BASE, 9),
+    "malformed": (lambda _: '{"margin":{}}', 50, BASE, 11),
+    "unknown field": (
+        lambda p: build_memo(p.b.signer).replace("}}}", ',"amount":1}}}'),
+        50,
+        BASE,
+        11,
+    ),
+    "key twice": (lambda p: '{"margin":{},' + build_memo(p.b.signer)[1:], 50, BASE, 11),
+    "account as text": (lambda p: build_memo(p.b.signer).replace(" 0}", '"0"}'), 50, BASE, 11),
+    "deep": (
+        lambda p: '{"x":' + "[" * 2_000 + "]" * 2_000 + "," + build_memo(p.b.signer)[1:],
+        50,
+        BASE,
+        11,
+    ),
+    "over the cap": (lambda p: build_memo(p.b.signer), 5_000, BASE, 7),
+    "below the least": (lambda p: build_memo(p.b.signer), 1, BASE, 8),
+    "not listed": (lambda p: build_memo(p.b.signer), 50, "stake", 6),
+}
+
+
+@pytest.mark.parametrize(("memo", "amount", "denom", "code"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refused_deposit_is_refunded_by_ibc_go(path: Path, memo, amount, denom, code) -> None:
+    balance, lien = get_balance(path.a.signer, denom), get_lien(path)
+    supplies = list(bank.get_supplies(path.b.chain.read_context()))
+    acknowledgement = settle(path, send(path, amount, memo(path), denom))
+    assert acknowledgement.startswith(b'{"error":"ABCI code: %d:' % code)
+    assert get_balance(path.a.signer, denom) == balance
     assert get_lien(path) == lien
+    after = list(bank.get_supplies(path.b.chain.read_context()))
+    assert after == supplies, "the mint was reverted"
+
+
+def test_a_paused_route_refunds_and_an_open_one_credits(path: Path) -> None:
+    pause(path)
+    balance, lien = get_balance_of_simd(path), get_lien(path)
+    acknowledgement = settle(path, send(path, 50, build_memo(path.b.signer)))
+    assert acknowledgement.startswith(b'{"error":"ABCI code: 5:')
+    assert (get_balance_of_simd(path), get_lien(path)) == (balance, lien)
+    unpause(path)
+    assert settle(path, send(path, 50, build_memo(path.b.signer))) == ACCEPTED
+    assert get_lien(path) == lien + 50
+
+
+def test_a_channel_that_is_no_route_refunds(path: Path) -> None:
+    """A second channel over the same connection: its tokens are no collateral."""
+    other = Path(replace(path.a), replace(path.b))
+    other.create_channels()
+    assert other.b.channel_id != path.b.channel_id
+    balance = get_balance_of_simd(path)
+    acknowledgement = settle(other, send(other, 50, build_memo(path.b.signer)))
+    assert acknowledgement.startswith(b'{"error":"ABCI code: 2:')
+    assert get_balance_of_simd(path) == balance
+
+
+ORDINARY = {
+    "no JSON": "thanks \u2028 <&> \x00",
+    "JSON of others": '{"wasm":{"contract":"x"},"n":1e400}',
+    "look-alike key": '{"m\u0430rgin":{"deposit":{}}}',
+    "32,768 bytes": "m" * 32_768,
+}
+
+
+@pytest.mark.parametrize("memo", ORDINARY.values(), ids=ORDINARY.keys())
+def test_a_memo_without_the_key_is_an_ordinary_transfer(path: Path, memo: str) -> None:
+    held = path.b.chain.balance("alice", get_voucher(path.b))
+    lien = get_lien(path)
+    assert settle(path, send(path, 3, memo)) == ACCEPTED
+    assert path.b.chain.balance("alice", get_voucher(path.b)) == held + 3
+    assert get_lien(path) == lien
+
+
+RECEIVERS = ("nobody", "cosmos1qyqszqgpqyqszqgpqyqszqgpqyqszqgpjnp7du", "m" * 2_048, "\u202e\x00")
+
+
+@pytest.mark.parametrize("receiver", [*RECEIVERS, authority_address()])
+def test_a_receiver_that_cannot_be_is_refunded(path: Path, receiver: str) -> None:
+    balance = get_balance_of_simd(path)
+    sent = transfer(path.a.chain, path.a.channel_id, receiver, 9)
+    assert settle(path, read_packet(sent)).startswith(b'{"error":"ABCI code: ')
+    assert get_balance_of_simd(path) == balance
+
+
+def test_ibc_go_sends_no_longer_memo_than_we_receive(path: Path) -> None:
+    with pytest.raises(AssertionError, match="memo"):
+        send(path, 3, "m" * 32_769)

@@ -35,7 +35,7 @@ from tests.e2e.ibc_go import (
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(not SIMD, reason="no ibc-go binary: set MARGIN_SIMD or run make interop"),
+    pytest.mark.skipif(not SIMD, reason="no ibc-go binary: set SIMD_BIN or run make interop"),
 ]
 
 HUB = "hub-1"

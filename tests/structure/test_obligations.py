@@ -1,4 +1,4 @@
-"""Every failure that the chain must survive has its test, and every test named is there."""
+"""Every failure to survive and every clause of IBC has its test, and every test named is there."""
 
 import ast
 from functools import cache
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.adversarial.known_failures import KNOWN_FAILURES
+from tests.ibc.clauses import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = (*range(1, 17), 20, 21, *range(28, 32))
@@ -51,3 +52,11 @@ def test_no_explicit_test_belongs_to_no_row() -> None:
     file = "tests/adversarial/test_known_failures.py"
     named = {name for known in KNOWN_FAILURES.values() for name in known.tests}
     assert {f"{file}::{test}" for test in list_tests(file)} <= named
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+def test_every_clause_names_tests_that_exist(clause: str) -> None:
+    assert CLAUSES[clause], f"{clause} has no test"
+    for name in CLAUSES[clause]:
+        file, _, test = name.partition("::")
+        assert test in list_tests(file), f"{clause}: {name} is not there"
