@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DIR ?=
 .DEFAULT_GOAL := help
-.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors interop bench clean
+.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors typescript interop bench clean
 
 help: ## List the jobs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,10 +54,23 @@ test-unit: install ## Tests that start no network
 
 test-e2e: install ## Tests on real CometBFT processes
 	@$(BIN)/mlocalnet cometbft
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory typescript; \
+		else echo "no Node.js here: the CosmJS tests will be skipped"; fi
 	@$(BIN)/pytest -m e2e
 
 vectors: install ## Run every conformance family of DIR=FOLDER (default: MARGIN_VECTORS or ../shared/vectors)
 	@$(BIN)/python -m tests.vectors.run $(DIR)
+
+TYPESCRIPT := clients/typescript
+$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is needed for the TypeScript registry: install Node.js 20 or newer" >&2; exit 1; }
+	@echo "installing the locked npm packages ..."
+	@cd $(TYPESCRIPT) && npm ci --silent
+	@touch $@
+
+typescript: install $(TYPESCRIPT)/node_modules/.package-lock.json ## Build the npm package of margin messages for CosmJS
+	@$(BIN)/python $(TYPESCRIPT)/generate.py
+	@cd $(TYPESCRIPT) && npm run --silent build
 
 interop: install ## Hermes, mrelay, CosmJS, cosmpy against our chains and a real ibc-go chain
 	@$(BIN)/mlocalnet interop
@@ -67,4 +80,4 @@ bench: install ## Print the figures of every benchmark
 
 clean: ## Remove everything that was built or started here
 	@rm -rf $(VENV) chain/_pb .localnet \
-		.localnet-demo .localnet-interop .pytest_cache .mypy_cache .ruff_cache .hypothesis
+		.localnet-demo .localnet-interop $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/src $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

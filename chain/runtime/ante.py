@@ -35,6 +35,7 @@ from chain.runtime.errors import (
     UnknownExtensionOptions,
     WrongSequence,
 )
+from chain.runtime.gas import READ_BYTE, READ_FLAT, WRITE_BYTE, WRITE_FLAT
 from chain.runtime.module import MessageRoute
 from chain.runtime.router import Router, get_signers
 from chain.runtime.signatures import PUBLIC_KEY_SIZE, is_signature_valid
@@ -43,6 +44,12 @@ from chain.units import NANOSECONDS, Address, ceil_div
 
 GAS_LIMIT_MAX: Final = (1 << 63) - 1
 SECP256K1_TYPE_URL: Final = compute_type_url(keys_pb2.PubKey)
+_SIGNATURE_BYTES: Final = 66
+"""A signature in a transaction, with its tag and length."""
+_FEE_BYTES: Final = 48
+_FEE_GAS: Final = 2 * (READ_FLAT + WRITE_FLAT) + 2 * 80 * (READ_BYTE + WRITE_BYTE)
+"""A fee's move between two balances, of up to 80 bytes each with their keys."""
+
 _DIRECT: Final = signing_pb2.SIGN_MODE_DIRECT
 _UNSPECIFIED: Final = signing_pb2.SIGN_MODE_UNSPECIFIED
 
@@ -210,7 +217,7 @@ class Ante:
 
     def run(self, ctx: Context, prepared: PreparedTx) -> None:
         """Check the transaction against state, take its fee, advance sequences; or raise."""
-        tx, signers, gas = prepared.tx, prepared.signers, ctx.gas
+        signers, gas = prepared.signers, ctx.gas
         _validate_timeouts(ctx, prepared)
         params = self._accounts.get_params(ctx)
         if prepared.memo_characters > params.max_memo_characters:
@@ -218,7 +225,7 @@ class Ante:
                 f"maximum number of characters is {params.max_memo_characters} but received "
                 f"{prepared.memo_characters} characters"
             )
-        gas.consume(params.tx_size_cost_per_byte * len(tx.raw))
+        gas.consume(_compute_size_gas(ctx.mode, prepared, params.tx_size_cost_per_byte))
         if ctx.mode is Mode.CHECK:
             self._validate_minimum_fee(prepared)
         accounts = self._load_accounts(ctx, prepared)
@@ -288,6 +295,18 @@ class Ante:
                     f"({ctx.chain_id})"
                 )
         self._cache.add(tx.hash, signed)
+
+
+def _compute_size_gas(mode: Mode, prepared: PreparedTx, byte_cost: int) -> int:
+    """Gas for the bytes; a simulated transaction counts the signatures and fee it still lacks."""
+    tx = prepared.tx
+    gas = byte_cost * len(tx.raw)
+    if mode is not Mode.SIMULATE:
+        return gas
+    missing = _SIGNATURE_BYTES * sum(not signature for signature in tx.signatures)
+    if prepared.fee:
+        return gas + byte_cost * missing
+    return gas + byte_cost * (missing + _FEE_BYTES) + _FEE_GAS
 
 
 def _validate_timeouts(ctx: Context, prepared: PreparedTx) -> None:

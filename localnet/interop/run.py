@@ -7,7 +7,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from localnet.interop import hermes_misbehaviour, hermes_scenarios, mrelay_scenarios
+from localnet.interop import (
+    hermes_misbehaviour,
+    hermes_scenarios,
+    mrelay_scenarios,
+    wallet_scenarios,
+)
 from localnet.interop.scenario import Outcome, Scenario, play_all
 from localnet.interop.world import World
 
@@ -15,23 +20,23 @@ DEFAULT_ROOT: Final = Path(".localnet-interop")
 SCENARIOS: Final[tuple[Scenario[World], ...]] = (
     *hermes_scenarios.SCENARIOS,
     *mrelay_scenarios.SCENARIOS,
+    *wallet_scenarios.SCENARIOS,
     *hermes_misbehaviour.SCENARIOS,
 )
 """All scenarios in the order they are played: later ones use the channels of earlier ones."""
 
 
 def select_scenarios(client: str = "", name: str = "") -> tuple[Scenario[World], ...]:
-    """The scenarios of a client whose names contain a text; raises ValueError when there are none.
+    """The scenarios of a client whose names contain a text; raises ValueError without any.
 
-    Handshakes of the client are kept: what follows needs their channels.
+    Channels that they need are opened for them.
     """
     chosen = tuple(
         scenario
         for scenario in SCENARIOS
-        if (not client or scenario.client == client)
-        and (name in scenario.name or (scenario.is_handshake and client in ("", scenario.client)))
+        if client in ("", scenario.client) and name in scenario.name
     )
-    if not any(name in scenario.name for scenario in chosen):
+    if not chosen:
         clients = sorted({scenario.client for scenario in SCENARIOS})
         raise ValueError(
             f"no scenario of client {client or 'any'!r} has {name!r} in its name; clients: "
@@ -48,6 +53,11 @@ def play(
     Raises BinaryNotFound, ProcessFailed when the world does not come up.
     """
     world = World(root, progress)
+    world.openers = {
+        scenario.opens: scenario.play
+        for scenario in SCENARIOS
+        if scenario.opens and scenario not in scenarios
+    }
     try:
         world.up(progress)
         return play_all(scenarios, world, progress)

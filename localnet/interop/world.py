@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from localnet.process import LocalProcess
 HUB_ID: Final = "hub-1"
 SPOKE_ID: Final = "alpha-1"
 BLOCK_MS: Final = 500
-SIMD_ACCOUNTS: Final = ("alice", "bob", "keeper", "hermes", "relayer")
+SIMD_ACCOUNTS: Final = ("alice", "bob", "carol", "keeper", "hermes", "relayer")
 _COINS: Final = {HUB_ID: "uusd", SPOKE_ID: "aeth"}
 
 Progress = Callable[[str], None]
@@ -38,8 +39,10 @@ class World:
         self.logs = self.root / "logs"
         self.links: dict[str, Link] = {}
         """Channels that scenarios opened, by name."""
+        self.openers: dict[str, Callable[[World], str]] = {}
+        """How a channel that is not open yet is opened, by its name; tried once."""
+        self._progress = progress
         self._simd_binary = ensure_simd(progress)
-        self._hermes_binary = ensure_hermes(progress)
         if self.root.exists():
             shutil.rmtree(self.root)
         self.localnet = Localnet.create(
@@ -52,7 +55,6 @@ class World:
             progress=progress,
         )
         self.simd_node = SimdNode(self._simd_binary, self.root / "simd", self.logs)
-        self.hermes = Hermes(self._hermes_binary, self.root / "hermes", self.logs)
 
     def up(self, progress: Progress) -> None:
         """Start the chains and link hub and spoke; raises ProcessFailed with a log's end."""
@@ -60,7 +62,6 @@ class World:
         self.simd_node.start()
         progress(f"{SIMD_ID} makes blocks (ibc-go)")
         self.localnet.up(progress)
-        self._add_hermes_keys()
 
     def close(self) -> None:
         """Stop every process."""
@@ -96,12 +97,26 @@ class World:
         return Side(SIMD_ID, node.rpc_url, node.grpc_address, "", "cosmos", FEE_DENOM, COIN)
 
     def get_link(self, name: str) -> Link:
-        """A channel that an earlier scenario opened; raises ScenarioFailed when none did."""
+        """A channel, opened now if no scenario has; raises ScenarioFailed when that failed."""
+        if name not in self.links and (opener := self.openers.pop(name, None)):
+            self._progress(f"  opening {name}")
+            opener(self)
         if name not in self.links:
             raise ScenarioFailed(f"there is no channel {name!r}: its handshake did not pass")
         return self.links[name]
 
     # Hermes.
+
+    @cached_property
+    def hermes(self) -> Hermes:
+        """Hermes with its keys, built when a scenario first asks for it; raises BinaryNotFound."""
+        hermes = Hermes(ensure_hermes(self._progress), self.root / "hermes", self.logs)
+        sides = (self.hub, self.spoke, self.simd)
+        text = render_config([self.get_hermes_chain(side) for side in sides], hermes.keys)
+        config = hermes.write_config("keys", text)
+        for side in sides:
+            hermes.add_key(config, side.chain_id, ACTORS["hermes"].mnemonic)
+        return hermes
 
     def get_hermes_chain(self, side: Side) -> HermesChain:
         """A chain as Hermes's configuration describes it."""
@@ -130,11 +145,6 @@ class World:
             is_misbehaviour_watched=is_misbehaviour_watched,
         )
         return self.hermes.write_config(name, text)
-
-    def _add_hermes_keys(self) -> None:
-        config = self.write_hermes_config()
-        for side in (self.hub, self.spoke, self.simd):
-            self.hermes.add_key(config, side.chain_id, ACTORS["hermes"].mnemonic)
 
     @contextmanager
     def hermes_running(self, config: Path) -> Iterator[LocalProcess]:

@@ -579,6 +579,22 @@ def test_simulate(shared: TestChain) -> None:
     assert abs(real.gas_used - gas.gas_used) < 2_000
 
 
+def test_simulate_counts_the_fee_and_signatures_that_are_still_missing(shared: TestChain) -> None:
+    """Wallets simulate without either, add 40 % and must not run out."""
+    unsigned = draft(shared)
+    del unsigned.auth_info.fee.amount[:]
+    unsigned.auth_info.signer_infos[0].mode_info.single.mode = signing_pb2.SIGN_MODE_UNSPECIFIED
+    raw = tx_pb2.TxRaw(
+        body_bytes=unsigned.body.SerializeToString(),
+        auth_info_bytes=unsigned.auth_info.SerializeToString(),
+        signatures=[b""],
+    ).SerializeToString()
+    gas, _ = shared.app.simulate(raw)
+    real = shared.must_send(send_msg(shared))
+    assert real.gas_used <= gas.gas_used * 11 // 10
+    assert gas.gas_used <= real.gas_used * 14 // 10
+
+
 def test_simulate_tells_the_sequence(shared: TestChain) -> None:
     expected = shared.account("alice").sequence
     with pytest.raises(ChainError, match=f"account sequence mismatch, expected {expected}, got 7"):
