@@ -1,7 +1,7 @@
 """Where simd and Hermes come from: named by the environment, cached, or built once.
 
 simd is the Go program beside this file around ibc-go's test application, with every module pinned;
-Hermes is built unmodified from crates.io. After the first build no network is needed.
+Hermes is built unmodified from Rust's package registry. After the first build no network is needed.
 """
 
 import hashlib
