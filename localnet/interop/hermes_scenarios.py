@@ -256,7 +256,7 @@ def _link(name: str, a: str, b: str) -> Scenario[World]:
         return open_link(world, name, getattr(world, a), getattr(world, b))
 
     title = f"client, connection, channel: {name.removeprefix('hermes ')}"
-    return Scenario(title, "hermes", play, is_handshake=True)
+    return Scenario(title, "hermes", play, opens=name)
 
 
 def _transfers(name: str, mode: EventMode) -> Scenario[World]:

@@ -229,7 +229,7 @@ def _link(name: str, a: str, b: str) -> Scenario[World]:
         return open_link(world, name, getattr(world, a), getattr(world, b))
 
     title = f"client, connection, channel: {name.removeprefix('mrelay ')}"
-    return Scenario(title, "mrelay", play, is_handshake=True)
+    return Scenario(title, "mrelay", play, opens=name)
 
 
 def _transfers(name: str) -> Scenario[World]:

@@ -21,8 +21,8 @@ class Scenario(Generic[W]):
     client: str
     play: Callable[[W], str]
     """Gives what was seen, in a few words."""
-    is_handshake: bool = False
-    """Whether others need the channel that it opens."""
+    opens: str = ""
+    """The name of the channel that it opens for others."""
 
 
 @dataclass(frozen=True, slots=True)
