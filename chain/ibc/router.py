@@ -5,7 +5,7 @@ with `chain.ibc.channel.packets.send_packet`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
@@ -20,7 +20,10 @@ ORDER_ORDERED = channel_pb2.ORDER_ORDERED
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet of ICS-04; timeout_height 0-0 and timeout_timestamp_ns 0 mean "no such timeout"."""
+    """A packet of ICS-04; timeout_height 0-0 and timeout_timestamp_ns 0 mean "no such timeout".
+
+    `proof_height` is the height whose header proved a received packet; it is no part of the packet.
+    """
 
     sequence: int
     source_port: str
@@ -30,6 +33,7 @@ class Packet:
     data: bytes
     timeout_height: Height
     timeout_timestamp_ns: int
+    proof_height: Height | None = field(default=None, compare=False)
 
     @staticmethod
     def from_proto(message: channel_pb2.Packet) -> "Packet":

@@ -239,8 +239,8 @@ def test_what_is_refused_moves_nothing(path: Path, payload: bytes, code: int) ->
 def test_after_all_of_them_the_hub_lives_and_a_deposit_counts(path: Path) -> None:
     assert_alive(path.b.chain)
     lien = get_lien(path, get_voucher(path))
-    assert path.b.recv(path.a.send_packet(data(memo=deposit()))) == ACCEPTED
-    assert get_lien(path, get_voucher(path)) == lien + 7
+    assert path.b.recv(path.a.send_packet(data(amount="700", memo=deposit()))) == ACCEPTED
+    assert get_lien(path, get_voucher(path)) == lien + 700
     assert bank.find_broken_supply(path.b.chain.read_context()) is None
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from chain._pb.ibc.core.client.v1 import client_pb2
 from chain._pb.ibc.core.client.v1 import tx_pb2 as client_tx
@@ -56,15 +57,17 @@ def test_update_moves_the_client(clients: Path) -> None:
     after = clients.a.get_client_height()
     assert after == clients.b.chain.latest_height > before
     result = clients.a.chain.blocks[-1].results[0]
-    assert get_events(result.events, "update_client") == [
-        {
-            "client_id": "07-tendermint-0",
-            "client_type": "07-tendermint",
-            "consensus_height": str(after),
-            "consensus_heights": str(after),
-            "msg_index": "0",
-        }
-    ]
+    (updated,) = get_events(result.events, "update_client")
+    taken = AnyMessage.FromString(bytes.fromhex(updated.pop("header")))
+    header = tendermint_pb2.Header.FromString(taken.value)
+    assert header.signed_header.header.height == after.revision_height
+    assert updated == {
+        "client_id": "07-tendermint-0",
+        "client_type": "07-tendermint",
+        "consensus_height": str(after),
+        "consensus_heights": str(after),
+        "msg_index": "0",
+    }
     assert {"module": "ibc_client", "msg_index": "0"} in get_events(result.events, "message")
 
 

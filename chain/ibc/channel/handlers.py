@@ -4,7 +4,7 @@ An application is called after core has made the step final in the store: a call
 the same message again finds nothing to do. Redundant relays succeed and change nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2, tx_pb2
 from chain._pb.ibc.core.connection.v1 import connection_pb2
@@ -302,9 +302,10 @@ class ChannelMessages:
         proof = Proof(msg.proof_commitment, Height.from_proto(msg.proof_height))
         if not packets.receive_packet(ctx, packet, proof):
             return tx_pb2.MsgRecvPacketResponse(result=NOOP)
+        proven = replace(packet, proof_height=proof.height)
         try:
             with ctx.branch() as branch:
-                acknowledgement = application.on_recv_packet(branch, packet, msg.signer)
+                acknowledgement = application.on_recv_packet(branch, proven, msg.signer)
         except OutOfGas:
             # A relayer who offers too little gas must not be able to turn a packet away.
             raise

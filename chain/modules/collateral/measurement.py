@@ -14,6 +14,7 @@ from chain.ibc.apps.transfer import state as transfer
 from chain.ibc.apps.transfer.denoms import parse_hash
 from chain.ibc.channel import state as channels
 from chain.ibc.client import state as clients
+from chain.ibc.height import Height
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import LienKey
 from chain.modules.collateral import state
@@ -110,6 +111,34 @@ def _add_sample(ctx: Context, histogram: pb.LatencyHistogram, delay_ns: int) -> 
     return True
 
 
+def record_proven_deposit(ctx: Context, route: pb.Route, proof_height: Height | None) -> None:
+    """Count a deposit over a voucher route when it shows that the route is slower than measured.
+
+    ICS-20 says nothing of when a packet was sent, but it was sent before the header that proved it:
+    its delay is at least that header's age. Such a floor may only raise the percentile, so one at
+    or below it says nothing and is left out; round trips alone can lower it.
+    """
+    if proof_height is None:
+        return
+    proven_ns = clients.get_consensus_time_ns(ctx, route.client_id, proof_height)
+    if proven_ns is None:
+        return
+    delay_ns = max(0, ctx.time_ns - proven_ns)
+    counts = state.get_measurements(ctx, route.route_id).histogram.counts
+    p95_ms = _compute_percentile_ms(state.get_params(ctx), list(counts), 95)
+    if ceil_div(delay_ns, _MS_NS) > p95_ms:
+        record_sample(ctx, route, delay_ns)
+
+
+def _compute_percentile_ms(params: pb.Params, counts: list[int], percent: int) -> int:
+    return compute_percentile_ms(
+        counts,
+        percent,
+        prior_ms=params.latency_prior_ms,
+        samples_min=params.latency_samples_min,
+    )
+
+
 def get_heartbeat_age_ms(ctx: Context, route_id: str) -> int:
     """The age of the oldest heartbeat without an answer, 0 when all are answered."""
     oldest = next(state.iterate_heartbeats(ctx, route_id), None)
@@ -166,15 +195,7 @@ def get_route_measure(
     auction_ms = _compute_auction_ms(params, route, list(measurements.auctions.counts))
     value_uusd = get_route_value_uusd(ctx, route) if needs_route_value(ctx, route) else None
     unrecognized = get_recognition(ctx, route, value_uusd).unrecognized
-    p50_ms, p95_ms = (
-        compute_percentile_ms(
-            counts,
-            percent,
-            prior_ms=params.latency_prior_ms,
-            samples_min=params.latency_samples_min,
-        )
-        for percent in (50, 95)
-    )
+    p50_ms, p95_ms = (_compute_percentile_ms(params, counts, percent) for percent in (50, 95))
     age_ns = get_consensus_age_ns(ctx, route)
     proof_age_ms = compute_proof_age_ms(
         ctx.time_ns, ctx.time_ns - age_ns, route.trust.max_clock_drift_s

@@ -22,7 +22,7 @@ from chain.modules.bank import state as bank
 from chain.modules.collateral import state
 from chain.modules.collateral.caps import validate_caps
 from chain.modules.collateral.errors import RouteClosed, Unauthorized
-from chain.modules.collateral.measurement import get_route_status
+from chain.modules.collateral.measurement import get_route_status, record_proven_deposit
 from chain.modules.collateral.types import MODULE_ADDRESS
 from chain.runtime.context import Context
 from chain.runtime.json_text import JsonNumber, JsonObject, TooDeep, decode_json
@@ -117,6 +117,7 @@ def receive_deposit(ctx: Context, received: ReceivedTransfer) -> None:
     # Apply
     bank.move(ctx, received.receiver, MODULE_ADDRESS, denom, amount)
     state.credit_lien(ctx, account_id, route, denom, amount)
+    record_proven_deposit(ctx, route, received.packet.proof_height)
     if received.relayer:
         state.set_relayer_seen(ctx, route.route_id, received.relayer, ctx.time_ns)
     ctx.emit(
