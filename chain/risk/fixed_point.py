@@ -1,9 +1,10 @@
 """Integer ln, exp and roots on one wide scale, for formulas that need more than a ratio.
 
-Numbers are ints at SCALE = 1e38. The work inside is binary fixed point with guard bits. Results
-are floored; the error is below one unit of the scale plus 1e-45 of the result, so the relative
-error is at most 1e-24 for every result of magnitude 1e-14 or more (ln beyond 1e-14 of 1, exp
-above -32), and the same integer on every machine.
+Arguments are ints at SCALE = 1e38, results too unless the caller asks for a finer `scale`. The work
+inside is binary floating point with 256 bits: its relative error is below 1e-35 over the whole
+domain, however small the result. What is returned is that, floored to one unit of the scale, and
+the same integer on every machine; so a result keeps a relative error of 1e-24 whenever it is at
+least 1e24 units (from 1e-14 on at SCALE; ln, exp and sqrt of everything at a scale of 1e140).
 """
 
 from math import isqrt
@@ -20,7 +21,7 @@ LN_ARGUMENT_LIMIT: Final = SCALE * SCALE
 EXP_ARGUMENT_LIMIT: Final = 256 * SCALE
 """exp takes arguments of at most this magnitude."""
 
-_BITS: Final = 192
+_BITS: Final = 256
 _ONE: Final = 1 << _BITS
 # ln 2 in _BITS binary places: 2·atanh(1/3), summed exactly enough at import, checked by the tests.
 _GUARD: Final = 32
@@ -49,14 +50,13 @@ def _compute_ln2() -> int:
 _LN2: Final = _compute_ln2()
 
 
-def compute_ln(value: int) -> int:
-    """ln(value / SCALE)·SCALE, floored; raises FixedPointDomain unless 0 < value < 1e76."""
+def compute_ln(value: int, scale: int = SCALE) -> int:
+    """ln(value / SCALE)·scale, floored; raises FixedPointDomain unless 0 < value < 1e76."""
     if not 0 < value < LN_ARGUMENT_LIMIT:
         raise FixedPointDomain(f"ln needs 0 < x < 1e38, got {value} / 1e38")
     # value / SCALE = mantissa·2^exponent with the mantissa within [1/sqrt 2, sqrt 2).
     exponent = value.bit_length() - SCALE.bit_length()
-    shift = _BITS - exponent
-    mantissa = (value << shift) // SCALE if shift >= 0 else (value >> -shift) // SCALE
+    mantissa = (value << (_BITS - exponent)) // SCALE
     while 2 * mantissa * mantissa < _ONE * _ONE:
         mantissa <<= 1
         exponent -= 1
@@ -73,11 +73,11 @@ def compute_ln(value: int) -> int:
         total += power // divisor
         power = (power * square) >> _BITS
         divisor += 2
-    return ((2 * total + exponent * _LN2) * SCALE) >> _BITS
+    return ((2 * total + exponent * _LN2) * scale) >> _BITS
 
 
-def compute_exp(value: int) -> int:
-    """exp(value / SCALE)·SCALE, floored; raises FixedPointDomain beyond a magnitude of 256."""
+def compute_exp(value: int, scale: int = SCALE) -> int:
+    """exp(value / SCALE)·scale, floored; raises FixedPointDomain beyond a magnitude of 256."""
     if abs(value) > EXP_ARGUMENT_LIMIT:
         raise FixedPointDomain(f"exp needs |x| <= 256, got {value} / 1e38")
     # Wide arguments lose bits in the reduction by ln 2 and gain them back in 2^exponent.
@@ -89,19 +89,19 @@ def compute_exp(value: int) -> int:
         term = (term * rest >> _BITS) // index
         total += term
         index += 1
-    scaled = total * SCALE
+    scaled = total * scale
     shift = _BITS - exponent
     return scaled >> shift if shift >= 0 else scaled << -shift
 
 
-def compute_sqrt_floor(value: int) -> int:
-    """sqrt(value / SCALE)·SCALE rounded down; raises FixedPointDomain below zero."""
+def compute_sqrt_floor(value: int, scale: int = SCALE) -> int:
+    """sqrt(value / SCALE)·scale rounded down; raises FixedPointDomain below zero."""
     if value < 0:
         raise FixedPointDomain(f"sqrt needs x >= 0, got {value} / 1e38")
-    return isqrt(value * SCALE)
+    return isqrt(value * scale * scale // SCALE)
 
 
-def compute_sqrt_ceil(value: int) -> int:
-    """sqrt(value / SCALE)·SCALE rounded up; raises FixedPointDomain below zero."""
-    root = compute_sqrt_floor(value)
-    return root if root * root == value * SCALE else root + 1
+def compute_sqrt_ceil(value: int, scale: int = SCALE) -> int:
+    """sqrt(value / SCALE)·scale rounded up; raises FixedPointDomain below zero."""
+    root = compute_sqrt_floor(value, scale)
+    return root if root * root * SCALE == value * scale * scale else root + 1

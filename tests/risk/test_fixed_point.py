@@ -14,11 +14,13 @@ from chain.risk.fixed_point import (
 )
 
 RELATIVE_BOUND = Decimal("1e-24")
+FINE = 10**140
+"""A scale at which every result but zero has 24 digits and more."""
 
 
 def exact_ln(value: int) -> Decimal:
     with localcontext() as context:
-        context.prec = 120
+        context.prec = 160
         return (Decimal(value) / SCALE).ln() * SCALE
 
 
@@ -52,6 +54,62 @@ def test_exp_agrees_with_decimal_over_the_whole_domain(value):
 def test_exp_keeps_relative_error(value):
     exact = exact_exp(value)
     assert abs(compute_exp(value) - exact) <= exact * RELATIVE_BOUND * 2
+
+
+def is_close(computed: int, exact: Decimal) -> bool:
+    """Whether a result at FINE agrees with an exact one at SCALE to RELATIVE_BOUND."""
+    with localcontext() as context:
+        context.prec = 200
+        wanted = exact * (FINE // SCALE)
+        return abs(computed - wanted) <= abs(wanted) * RELATIVE_BOUND
+
+
+@st.composite
+def log_uniform(draw, largest_bits: int) -> int:
+    """A positive integer whose number of bits is uniform: small arguments as often as large."""
+    bits = draw(st.integers(0, largest_bits - 1))
+    return (1 << bits) + draw(st.integers(0, (1 << bits) - 1))
+
+
+@given(st.one_of(log_uniform(252), st.integers(1, SCALE * SCALE - 1)))
+def test_ln_keeps_relative_error_over_its_whole_range(value):
+    assert is_close(compute_ln(value, FINE), exact_ln(value))
+
+
+@given(log_uniform(126), st.booleans())
+def test_ln_keeps_relative_error_down_to_one_unit_from_one(offset, is_below):
+    value = SCALE - offset if is_below else SCALE + offset
+    assert is_close(compute_ln(value, FINE), exact_ln(value))
+
+
+@given(st.integers(-256 * SCALE, 256 * SCALE))
+def test_exp_keeps_relative_error_over_its_whole_range(value):
+    assert is_close(compute_exp(value, FINE), exact_exp(value))
+
+
+@given(log_uniform(127), st.booleans())
+def test_exp_keeps_relative_error_of_small_arguments(value, is_negative):
+    value = -value if is_negative else value
+    assert is_close(compute_exp(value, FINE), exact_exp(value))
+
+
+@given(st.one_of(log_uniform(400), st.integers(0, SCALE * SCALE)))
+def test_sqrt_keeps_relative_error_over_its_whole_range(value):
+    with localcontext() as context:
+        context.prec = 200
+        exact = (Decimal(value) / SCALE).sqrt() * SCALE
+    low, high = compute_sqrt_floor(value, FINE), compute_sqrt_ceil(value, FINE)
+    assert is_close(low, exact)
+    assert is_close(high, exact)
+    assert low * low * SCALE <= value * FINE * FINE <= high * high * SCALE
+
+
+@given(st.integers(-255 * SCALE, 87 * SCALE))
+def test_ln_undoes_exp(value):
+    fine = compute_exp(value, SCALE)
+    if 0 < fine < SCALE * SCALE:
+        # One unit of the exponential is 1/exp of the argument.
+        assert abs(compute_ln(fine) - value) <= 3 + 2 * SCALE // fine
 
 
 def test_exact_points():
