@@ -11,6 +11,7 @@ from chain._pb.ibc.core.types.v1.genesis_pb2 import GenesisState
 from chain._pb.ibc.lightclients.tendermint.v1 import tendermint_pb2
 from chain.ibc import genesis, host
 from chain.ibc.channel import queries as channel_queries
+from chain.ibc.channel import redundancy
 from chain.ibc.channel.handlers import ChannelMessages
 from chain.ibc.client import handlers as client_handlers
 from chain.ibc.client import queries as client_queries
@@ -41,6 +42,7 @@ def module(
         stores=(host.STORE,),
         messages=_messages(applications, get_authority),
         queries=(*client_queries.QUERIES, *connection_queries.QUERIES, *channel_queries.QUERIES),
+        check_transaction=redundancy.refuse_redundant,
         any_types=(
             tendermint_pb2.ClientState,
             tendermint_pb2.ConsensusState,

@@ -323,6 +323,14 @@ class PacketSequenceOutOfOrder(ChainError):
     summary = "packet sequence is out of order"
 
 
+class RedundantTx(ChainError):
+    """A transaction of packets that are all settled already; the mempool refuses it."""
+
+    codespace = "channel"
+    code = 22
+    summary = "packet messages are redundant"
+
+
 class InvalidChannelVersion(ChainError):
     """A channel version that the application does not speak."""
 

@@ -142,7 +142,8 @@ class Application:
             self._signatures,
             self.options.minimum_gas_prices,
         )
-        self._executor = Executor(self.router, ante, self.errors)
+        checks = [m.check_transaction for m in definition.modules if m.check_transaction]
+        self._executor = Executor(self.router, ante, self.errors, checks)
         self.queries = QueryServer(self.router, store, self.errors, self.options.query_gas_limit)
         self._check_lock = RLock()
         self._staged_time_ns = 0

@@ -18,6 +18,7 @@ from chain.runtime.ante import Ante, PreparedTx
 from chain.runtime.context import Context, Event, Mode
 from chain.runtime.errors import InternalFailure
 from chain.runtime.gas import GasMeter
+from chain.runtime.module import TransactionCheck
 from chain.runtime.router import Router, pack
 
 LOG_SIZE_MAX: Final = 2_048
@@ -77,7 +78,14 @@ class Outcome:
 class Executor:
     """Runs transactions of one chain in any mode."""
 
-    def __init__(self, router: Router, ante: Ante, errors: ErrorCounts) -> None:
+    def __init__(
+        self,
+        router: Router,
+        ante: Ante,
+        errors: ErrorCounts,
+        checks: Sequence[TransactionCheck] = (),
+    ) -> None:
+        self._checks = tuple(checks)
         self._router = router
         self._ante = ante
         self._errors = errors
@@ -101,6 +109,8 @@ class Executor:
         try:
             with tx_ctx.branch() as ante_ctx:
                 self._ante.run(ante_ctx, prepared)
+                for check in () if messages else self._checks:
+                    check(ante_ctx, [message for _, message, _, _ in prepared.steps])
             if messages:
                 place = "message"
                 with tx_ctx.branch() as messages_ctx:

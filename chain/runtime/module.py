@@ -14,6 +14,9 @@ from chain.runtime.context import Context
 Handler = Callable[[Context, Any], Message]
 """A message handler: (context, decoded message) -> response; raises ChainError to refuse."""
 
+TransactionCheck = Callable[[Context, Sequence[Message]], None]
+"""A rule of the mempool over a transaction's messages; raises ChainError to refuse it."""
+
 QueryHandler = Callable[[Context, Any], Message]
 """A query handler: (read-only context at a height, decoded request) -> response."""
 
@@ -79,7 +82,8 @@ class Module:
     part means (None: the empty message). `module_accounts` are the names of accounts it holds
     (auth.types.module_address): nobody can sign for them and users cannot send to them.
     `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an
-    Any of another type is refused before its message is routed. Hooks run in the order in which the
+    Any of another type is refused before its message is routed. `check_transaction` runs in CheckTx
+    alone, on the check state. Hooks run in the order in which the
     chain lists its modules; an exception from a hook is isolated by the application (its branch
     dropped, counted, logged) but a hook isolates its own items.
     """
@@ -97,4 +101,5 @@ class Module:
     begin_block: Callable[[Context], None] | None = None
     end_block: Callable[[Context], None] | None = None
     vote_extensions: VoteExtensionRules | None = None
+    check_transaction: TransactionCheck | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
