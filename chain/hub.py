@@ -8,7 +8,16 @@ from chain.ibc.apps import transfer
 from chain.ibc.apps.margin import PORT, MarginApplication
 from chain.ibc.apps.transfer.application import TransferApplication
 from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
-from chain.modules import accounts, collateral, council, insurance, liquidation, markets, oracle
+from chain.modules import (
+    accounts,
+    collateral,
+    council,
+    desk,
+    insurance,
+    liquidation,
+    markets,
+    oracle,
+)
 from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
 from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
 from chain.modules.liquidation.vouchers import TRANSFER_HOOKS
@@ -30,5 +39,6 @@ HUB = build_chain(
         collateral.MODULE,
         insurance.MODULE,
         liquidation.MODULE,
+        desk.MODULE,
     ),
 )
