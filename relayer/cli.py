@@ -529,6 +529,7 @@ async def clear_worker(worker: PathWorker) -> int:
     for rounds in range(1, CLEAR_ROUNDS_MAX + 1):
         for direction in worker.directions:
             await direction.clear()
+            direction.look_again()
         await worker.relay_once()
         for direction in worker.directions:
             await direction.drain()

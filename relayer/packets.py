@@ -376,6 +376,10 @@ class Direction:
         since_s = self._owed_since_s.setdefault((kind, packet.sequence), now_s)
         return now_s >= since_s + self._patience_s
 
+    def look_again(self) -> None:
+        """Let packets that only wait be looked at in the next round, not after their pause."""
+        self._retry_s = {s: at_s for s, at_s in self._retry_s.items() if s in self._failures}
+
     async def drain(self) -> None:
         """Wait for the batches that are under way."""
         await asyncio.gather(*self._batches, return_exceptions=True)
