@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -170,7 +170,7 @@ class RestServer:
             self._require_room()
             message = await self._read_request(route, request)
             answer, height = await self._ask(route, message, _read_height(request))
-            document: Mapping[str, Any] = to_json(answer)
+            document: Mapping[str, Any] = _mark_last_page(to_json(answer))
             if height:
                 headers[_HEIGHT_ANSWER] = str(height)
         except _Failure as failure:
@@ -202,7 +202,10 @@ class RestServer:
             if route.http_method == "POST":
                 document = load_json((await self._read_body(request)).decode())
             else:
-                parameters = [*request.path_params.items(), *request.query_params.multi_items()]
+                parameters = [
+                    *_list_path_parameters(route.method.request, request.path_params),
+                    *request.query_params.multi_items(),
+                ]
                 document = build_document_of_parameters(
                     route.method.request, parameters, self.limits.parameters_max
                 )
@@ -269,6 +272,24 @@ def _read_height(request: Request) -> int:
             f"{HEIGHT_HEADER} {text[:40]!r} must be a height, 0 for the latest",
         )
     return int(text)
+
+
+def _list_path_parameters(
+    descriptor: Descriptor, parameters: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The parameters of a path; a repeated field stands there as a list with commas."""
+    for name, text in parameters.items():
+        field = descriptor.fields_by_name.get(name)
+        parts = text.split(",") if field is not None and field.is_repeated else [text]
+        yield from ((name, part) for part in parts)
+
+
+def _mark_last_page(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with `next_key` null where there is no further page, as gateways of the SDK."""
+    pagination = document.get("pagination")
+    if isinstance(pagination, dict) and not pagination.get("next_key"):
+        pagination["next_key"] = None
+    return document
 
 
 def build_document_of_parameters(

@@ -80,6 +80,12 @@ GET_PATHS: Final[Mapping[str, str]] = {
     f"{_CHANNEL}/next_sequence_send": "ibc.core.channel.v1.Query/NextSequenceSend",
     f"{_CHANNEL}/packet_commitments": "ibc.core.channel.v1.Query/PacketCommitments",
     f"{_CHANNEL}/packet_commitments/{{sequence}}": "ibc.core.channel.v1.Query/PacketCommitment",
+    f"{_CHANNEL}/packet_commitments/{{packet_ack_sequences}}/unreceived_acks": (
+        "ibc.core.channel.v1.Query/UnreceivedAcks"
+    ),
+    f"{_CHANNEL}/packet_commitments/{{packet_commitment_sequences}}/unreceived_packets": (
+        "ibc.core.channel.v1.Query/UnreceivedPackets"
+    ),
     f"{_CHANNEL}/packet_acknowledgements": "ibc.core.channel.v1.Query/PacketAcknowledgements",
     f"{_CHANNEL}/packet_acks/{{sequence}}": "ibc.core.channel.v1.Query/PacketAcknowledgement",
     f"{_CHANNEL}/packet_receipts/{{sequence}}": "ibc.core.channel.v1.Query/PacketReceipt",

@@ -236,3 +236,15 @@ def test_parameters_that_name_no_field_are_ignored():
     events = service_pb2.GetTxsEventRequest.DESCRIPTOR
     parameters = [("events", "a=1"), ("events", "b=2")]
     assert build_document_of_parameters(events, parameters, 64) == {"events": ["a=1", "b=2"]}
+
+
+def test_a_repeated_field_of_a_path_is_a_list_with_commas(node):
+    channel = "/ibc/core/channel/v1/channels/channel-9/ports/transfer/packet_commitments"
+    answer = node.get(f"{channel}/1,2,3/unreceived_packets", status=404)
+    assert "channel-9" in answer["message"]
+    assert node.get(f"{channel}/4/unreceived_acks", status=404)["code"] == 5
+    assert node.get(f"{channel}/1,x/unreceived_packets", status=400)["code"] == 3
+
+
+def test_the_last_page_says_so(node):
+    assert node.get("/cosmos/bank/v1beta1/supply")["pagination"]["next_key"] is None
