@@ -146,6 +146,8 @@ def test_older_height_answers_as_it_was(path: Path) -> None:
         (CLIENT, "ClientStatus", {"client_id": "07-tendermint-9"}),
         (CLIENT, "ConsensusState", {"client_id": "07-tendermint-9", "latest_height": True}),
         (CLIENT, "ConsensusState", {"client_id": "07-tendermint-0", "revision_height": 77_777}),
+        (CLIENT, "UpgradedClientState", {}),
+        (CLIENT, "UpgradedConsensusState", {}),
         (CONNECTION, "Connection", {"connection_id": "connection-9"}),
         (CONNECTION, "ClientConnections", {"client_id": "07-tendermint-9"}),
         (CONNECTION, "ConnectionClientState", {"connection_id": "connection-9"}),

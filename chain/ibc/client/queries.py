@@ -12,7 +12,7 @@ from chain.ibc.errors import ClientNotFound, ConsensusStateNotFound
 from chain.ibc.height import Height
 from chain.ibc.queries import answer_not_found, build_query_routes
 from chain.runtime.context import Context
-from chain.runtime.errors import InvalidRequest
+from chain.runtime.errors import InvalidRequest, NotFound
 from chain.runtime.module import QueryRoute
 from chain.runtime.pagination import LIMIT_DEFAULT, LIMIT_MAX
 
@@ -131,6 +131,28 @@ def query_client_params(
     return query_pb2.QueryClientParamsResponse(params=state.get_params(ctx))
 
 
+_NO_UPGRADE: Final = (
+    "this chain keeps its id and revision over an upgrade: its clients go on, and there is no "
+    "upgraded one to move to"
+)
+
+
+def query_upgraded_client_state(
+    ctx: Context, request: query_pb2.QueryUpgradedClientStateRequest
+) -> query_pb2.QueryUpgradedClientStateResponse:
+    """Always raises NotFound: nothing is committed for clients to move to."""
+    del ctx, request
+    raise NotFound(f"upgraded client not found: {_NO_UPGRADE}")
+
+
+def query_upgraded_consensus_state(
+    ctx: Context, request: query_pb2.QueryUpgradedConsensusStateRequest
+) -> query_pb2.QueryUpgradedConsensusStateResponse:
+    """Always raises NotFound: nothing is committed for clients to move to."""
+    del ctx, request
+    raise NotFound(f"upgraded consensus state not found: {_NO_UPGRADE}")
+
+
 QUERIES: Final[tuple[QueryRoute, ...]] = build_query_routes(
     query_pb2.DESCRIPTOR.services_by_name["Query"],
     {
@@ -141,5 +163,7 @@ QUERIES: Final[tuple[QueryRoute, ...]] = build_query_routes(
         "ConsensusStateHeights": query_consensus_state_heights,
         "ClientStatus": query_client_status,
         "ClientParams": query_client_params,
+        "UpgradedClientState": query_upgraded_client_state,
+        "UpgradedConsensusState": query_upgraded_consensus_state,
     },
 )
