@@ -2,8 +2,9 @@
 
 The document: {"prices": [{"asset": "ETH", "source": "binance", "price": "193.31", "time_ns": 1}]}.
 `price` is a decimal text in USD for one whole unit with at most 18 decimals, `time_ns` the moment
-the source gave it, ns since 1970. Entries that break this are dropped one by one and counted in
-the log.
+the source gave it, ns since 1970. An entry may have `depth_usd` (what can be sold near the price)
+and `volume_usd` (a day's), whole numbers of USD. Entries that break this are dropped one by one and
+counted in the log.
 """
 
 import re
@@ -16,6 +17,7 @@ import httpx2
 import structlog
 
 from chain.client.json_text import load_json
+from chain.modules.oracle.params import USD_MAX
 from chain.modules.oracle.types import PRICE_LIMIT, SourcePrice
 
 POLL_S: Final = 0.25
@@ -142,4 +144,7 @@ def _parse_entry(entry: Any) -> SourcePrice | None:
     wad = parse_price_wad(price)
     if wad is None or not 0 < time_ns < 1 << 63:
         return None
-    return SourcePrice(asset, source, wad, time_ns)
+    figures = [entry.get(name) for name in ("depth_usd", "volume_usd")]
+    if not all(f is None or (type(f) is int and 0 <= f <= USD_MAX) for f in figures):
+        return None
+    return SourcePrice(asset, source, wad, time_ns, *figures)

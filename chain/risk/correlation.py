@@ -10,7 +10,7 @@ from math import isqrt
 from typing import Final
 
 from chain.errors import ChainError
-from chain.units import PPM, ceil_div
+from chain.units import PPM, ceil_div, clamp, floor_div
 
 ASSETS_MAX: Final = 64
 """Assets of a matrix: its check is exact and its cost grows with the fourth power."""
@@ -26,6 +26,8 @@ TIERS_PPM: Final = (
 )
 """Row 19: x1 from 60 %, x1.15 from 90 %, x1.3 from 130 %, x1.5 from 180 %."""
 HYSTERESIS_BLOCKS: Final = 10
+SHRINK_STEPS: Final = 16
+"""A matrix that lost its positive semi-definiteness goes back to its prior in these steps."""
 
 
 class InvalidCorrelation(ChainError):
@@ -128,6 +130,51 @@ def compute_sample_correlation_ppm(first: Sequence[int], second: Sequence[int]) 
     # |product| <= root by Cauchy-Schwarz; the root rounded up keeps it there.
     magnitude = abs(product) * PPM // _compute_root_ceil(squares)
     return magnitude if product > 0 else -magnitude
+
+
+def _compute_bounded_entry(
+    covariance: int, variances: tuple[int, int], prior_ppm: int, band_ppm: int
+) -> int:
+    square = variances[0] * variances[1]
+    if variances[0] <= 0 or variances[1] <= 0:
+        return prior_ppm
+    magnitude = abs(covariance) * PPM // _compute_root_ceil(square)
+    measured = magnitude if covariance > 0 else -magnitude
+    low, high = max(-PPM, prior_ppm - band_ppm), min(PPM, prior_ppm + band_ppm)
+    return clamp(measured, low, high)
+
+
+def compute_bounded_correlation(
+    covariance: Sequence[Sequence[int]], prior_ppm: Sequence[Sequence[int]], band_ppm: int
+) -> tuple[tuple[int, ...], ...]:
+    """Correlations of covariances, each within its prior plus or minus a band; semi-definite.
+
+    Clamping entry by entry can break positive semi-definiteness. The prior is semi-definite and the
+    set of such matrices is convex, so the matrix is drawn towards the prior in sixteenths until
+    LDLᵀ accepts it, which the prior itself ends. An asset that never moved keeps its prior.
+    `prior_ppm` must have passed `validate_correlation`.
+    """
+    size = len(prior_ppm)
+    bounded = [[PPM] * size for _ in range(size)]
+    for i in range(size):
+        for j in range(i):
+            bounded[i][j] = bounded[j][i] = _compute_bounded_entry(
+                covariance[i][j],
+                (covariance[i][i], covariance[j][j]),
+                prior_ppm[i][j],
+                band_ppm,
+            )
+    for step in range(SHRINK_STEPS, 0, -1):
+        drawn = tuple(
+            tuple(
+                before + floor_div((after - before) * step, SHRINK_STEPS)
+                for before, after in zip(prior_row, row, strict=True)
+            )
+            for prior_row, row in zip(prior_ppm, bounded, strict=True)
+        )
+        if is_positive_semidefinite(drawn):
+            return drawn
+    return tuple(tuple(row) for row in prior_ppm)
 
 
 def compute_volatility_index_ppm(

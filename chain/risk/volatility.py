@@ -42,6 +42,19 @@ def compute_ewma_variance_wad(
     )
 
 
+def compute_ewma_covariance_wad(
+    covariance_wad: int, left_return: int, right_return: int, delta_t_s: int, lambda_ppm: int
+) -> int:
+    """The step lambda·cov + (1 - lambda)·r_i·r_j·YEAR/dt, floored once; annual, may be negative."""
+    assert delta_t_s > 0
+    denominator = delta_t_s * SCALE * SCALE
+    numerator = left_return * right_return * YEAR_S * WAD
+    return floor_div(
+        lambda_ppm * covariance_wad * denominator + (PPM - lambda_ppm) * numerator,
+        PPM * denominator,
+    )
+
+
 def compute_garch_variance_wad(
     variance_wad: int,
     log_return: int,

@@ -8,6 +8,7 @@ from chain.risk.correlation import (
     HYSTERESIS_BLOCKS,
     InvalidCorrelation,
     TierState,
+    compute_bounded_correlation,
     compute_correlated_requirement,
     compute_quadratic_form,
     compute_sample_correlation_ppm,
@@ -139,3 +140,29 @@ def test_tiers_wait_ten_blocks_both_ways():
     for _ in range(HYSTERESIS_BLOCKS):
         state = compute_tier_state(state, 1_300_000)
     assert compute_tier_multiplier_ppm(state) == 1_300_000
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(-(10**18), 10**18), min_size=16, max_size=16),
+    st.integers(0, 2 * PPM),
+)
+def test_bounded_correlation_is_always_semidefinite_and_within_its_band(entries, band):
+    covariance = [[entries[4 * min(i, j) + max(i, j)] for j in range(4)] for i in range(4)]
+    for i in range(4):
+        covariance[i][i] = abs(covariance[i][i])
+    prior = [[PPM if i == j else 500_000 for j in range(4)] for i in range(4)]
+    matrix = compute_bounded_correlation(covariance, prior, band)
+    validate_correlation(matrix)
+    assert all(abs(matrix[i][j] - 500_000) <= band for i in range(4) for j in range(4) if i != j)
+
+
+def test_clamping_that_breaks_the_matrix_is_drawn_to_the_prior():
+    # Correlations 0.9, 0.9 and -0.9 cannot hold together; the identity can.
+    covariance = [[100, 90, -90], [90, 100, 90], [-90, 90, 100]]
+    identity = [[PPM if i == j else 0 for j in range(3)] for i in range(3)]
+    assert compute_bounded_correlation(covariance, identity, PPM) == (
+        (PPM, 450_000, -450_000),
+        (450_000, PPM, 450_000),
+        (-450_000, 450_000, PPM),
+    )

@@ -1,7 +1,7 @@
-"""Prices agreed through vote extensions, and their volatility."""
+"""Prices agreed through vote extensions, and the market risk measured from them."""
 
 from chain._pb.margin.oracle.v1 import oracle_pb2, query_pb2, tx_pb2
-from chain.modules.oracle import genesis, handlers, queries
+from chain.modules.oracle import genesis, handlers, market_risk, queries
 from chain.modules.oracle.types import PriceSource
 from chain.modules.oracle.votes import OracleVoteExtensions
 from chain.runtime.module import MessageRoute, Module, QueryRoute
@@ -37,6 +37,30 @@ def module(source: PriceSource | None = None) -> Module:
                 queries.query_volatility,
             ),
             QueryRoute(
+                _QUERY + "Volatilities",
+                query_pb2.QueryVolatilitiesRequest,
+                query_pb2.QueryVolatilitiesResponse,
+                queries.query_volatilities,
+            ),
+            QueryRoute(
+                _QUERY + "VolatilityIndex",
+                query_pb2.QueryVolatilityIndexRequest,
+                query_pb2.QueryVolatilityIndexResponse,
+                queries.query_volatility_index,
+            ),
+            QueryRoute(
+                _QUERY + "Correlations",
+                query_pb2.QueryCorrelationsRequest,
+                query_pb2.QueryCorrelationsResponse,
+                queries.query_correlations,
+            ),
+            QueryRoute(
+                _QUERY + "Depths",
+                query_pb2.QueryDepthsRequest,
+                query_pb2.QueryDepthsResponse,
+                queries.query_depths,
+            ),
+            QueryRoute(
                 _QUERY + "Votes",
                 query_pb2.QueryVotesRequest,
                 query_pb2.QueryVotesResponse,
@@ -53,5 +77,6 @@ def module(source: PriceSource | None = None) -> Module:
         default_genesis=genesis.build_default_genesis,
         init_genesis=genesis.init_genesis,
         export_genesis=genesis.export_genesis,
+        begin_block=market_risk.begin_block,
         vote_extensions=OracleVoteExtensions(source),
     )

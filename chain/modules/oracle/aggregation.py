@@ -90,7 +90,15 @@ def compute_vote(
         source_count=len(kept),
         confidence_ppm=clamp(PPM - spread_ppm, 0, PPM),
         time_ns=min(source.time_ns for source in kept),
+        depth_usd=_compute_said_median([source.depth_usd for source in kept]),
+        volume_usd=_compute_said_median([source.volume_usd for source in kept]),
     )
+
+
+def _compute_said_median(figures: Sequence[int | None]) -> int:
+    """The lower median of the figures that were said; 0 (nothing said) when none was."""
+    said = [figure for figure in figures if figure is not None]
+    return compute_lower_median(said) if said else 0
 
 
 def compute_step(previous_wad: int, target_wad: int, step_ppm_max: int) -> tuple[int, bool]:

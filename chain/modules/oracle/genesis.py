@@ -5,7 +5,8 @@ from chain.modules.oracle import state
 from chain.modules.oracle.aggregation import is_price
 from chain.modules.oracle.errors import InvalidOracleParams
 from chain.modules.oracle.params import build_default_params
-from chain.modules.oracle.types import Price
+from chain.modules.oracle.types import CorrelationRecord, Price
+from chain.risk.correlation import HYSTERESIS_BLOCKS, TIERS_PPM, validate_correlation
 from chain.runtime.context import Context
 from chain.units import parse_amount, parse_nonnegative
 
@@ -16,7 +17,7 @@ def build_default_genesis() -> pb.GenesisState:
 
 
 def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
-    """Store parameters, prices and volatilities; raises InvalidOracleParams."""
+    """Store parameters and what was measured; raises InvalidOracleParams, InvalidCorrelation."""
     state.set_params(ctx, genesis.params)
     for message in genesis.prices:
         price = Price(
@@ -43,10 +44,44 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         ):
             parse_nonnegative(text, field)
         state.set_volatility_record(ctx, volatility.asset, state.decode_volatility(volatility))
+    for depth in genesis.depths:
+        state.set_depth_record(ctx, depth)
+    if genesis.correlations.assets:
+        state.set_correlation_record(ctx, _read_correlations(ctx, genesis.correlations))
+    index = genesis.volatility_index
+    if genesis.HasField("volatility_index"):
+        if index.tier >= len(TIERS_PPM) or index.blocks_elsewhere >= HYSTERESIS_BLOCKS:
+            raise InvalidOracleParams(
+                f"volatility_index: tier {index.tier} must be below {len(TIERS_PPM)} and "
+                f"blocks_elsewhere {index.blocks_elsewhere} below {HYSTERESIS_BLOCKS}"
+            )
+        state.restore_volatility_index(ctx, index)
+
+
+def _read_correlations(ctx: Context, message: pb.Correlations) -> CorrelationRecord:
+    size = len(message.assets)
+    if (
+        tuple(message.assets) != state.get_correlated_assets(ctx)
+        or len(message.covariance_wad) != size * size
+        or len(message.correlation_ppm) != size * size
+        or len(message.sample_prices_wad) != size
+    ):
+        raise InvalidOracleParams(
+            "correlations: assets must be those of params.correlation, with a square matrix of "
+            "covariance_wad and correlation_ppm and a sample price each"
+        )
+    for text in message.sample_prices_wad:
+        parse_nonnegative(text, "correlations.sample_prices_wad")
+    for text in message.covariance_wad:
+        parse_nonnegative(text.removeprefix("-"), "correlations.covariance_wad")
+    record = state.decode_correlations(message)
+    validate_correlation(record.correlation_ppm)
+    return record
 
 
 def export_genesis(ctx: Context) -> pb.GenesisState:
     """The module's state as a genesis file holds it; votes of the last block are not kept."""
+    correlations = state.get_correlation_record(ctx)
     return pb.GenesisState(
         params=state.get_params(ctx),
         prices=[state.encode_price(price) for price in state.iterate_prices(ctx)],
@@ -54,4 +89,7 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
             state.encode_volatility(asset, record)
             for asset, record in state.iterate_volatilities(ctx)
         ],
+        depths=state.iterate_depth_records(ctx),
+        correlations=state.encode_correlations(correlations) if correlations else None,
+        volatility_index=state.get_volatility_index(ctx),
     )

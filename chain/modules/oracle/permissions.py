@@ -16,16 +16,27 @@ from chain.units import NANOSECONDS, floor_div
 
 
 def find_refusal(
-    rules: OracleRules, asset: str, price: Price | None, action: Action, now_ns: int
+    rules: OracleRules,
+    asset: str,
+    price: Price | None,
+    action: Action,
+    now_ns: int,
+    *,
+    proof_age_ns: int = 0,
 ) -> str:
-    """Why the price does not allow the action; empty when it does."""
+    """Why the price does not allow the action; empty when it does.
+
+    `proof_age_ns` is the age of the proof of what is being priced, 0 for what lies on this chain:
+    the age that counts is that of the price plus that of the proof.
+    """
     if price is None:
         return f"{asset} has no price yet; wait until the validators agree on one"
     if action is Action.REDUCE:
         return ""
-    age_s = floor_div(now_ns - price.time_ns, NANOSECONDS)
+    age_ns = now_ns - price.time_ns + proof_age_ns
+    age_s = floor_div(age_ns, NANOSECONDS)
     limit_s = rules.liquidation_age_s_max if action is Action.LIQUIDATE else rules.risk_age_s_max
-    if now_ns - price.time_ns > limit_s * NANOSECONDS:
+    if age_ns > limit_s * NANOSECONDS:
         return (
             f"the price of {asset} is {age_s} s old and {action.value} needs at most {limit_s} s; "
             f"wait for a new price or reduce risk"
@@ -51,13 +62,16 @@ def _find_quality_refusal(rules: OracleRules, price: Price, action: Action) -> s
     return ""
 
 
-def require_price(ctx: Context, asset: str, action: Action) -> Price:
-    """The price when it allows the action; raises UnknownAsset or PriceNotUsable, saying why."""
+def require_price(ctx: Context, asset: str, action: Action, *, proof_age_ns: int = 0) -> Price:
+    """The price when it allows the action; raises UnknownAsset or PriceNotUsable, saying why.
+
+    `proof_age_ns` is the age of the remote proof of what is priced (`find_refusal`).
+    """
     rules = get_rules(ctx)
     price = get_price(ctx, asset)
     if price is None and rules.get_asset(asset) is None:
         raise UnknownAsset(f"the oracle does not price {asset!r}; query margin.oracle.v1 Prices")
-    refusal = find_refusal(rules, asset, price, action, ctx.time_ns)
+    refusal = find_refusal(rules, asset, price, action, ctx.time_ns, proof_age_ns=proof_age_ns)
     if refusal or price is None:
         raise PriceNotUsable(refusal, asset=asset, action=action.value)
     return price

@@ -1,5 +1,6 @@
 """Queries of the oracle."""
 
+from chain._pb.margin.oracle.v1 import oracle_pb2
 from chain._pb.margin.oracle.v1 import query_pb2 as pb
 from chain.modules.oracle import state
 from chain.modules.oracle.errors import UnknownAsset
@@ -29,6 +30,7 @@ def query_price(ctx: Context, request: pb.QueryPriceRequest) -> pb.QueryPriceRes
         price=state.encode_price(price),
         age_ns=max(0, ctx.time_ns - price.time_ns),
         refusals=pb.Permissions(**refusals),
+        votes=[v for v in state.get_last_votes(ctx).votes if v.asset == request.asset],
     )
 
 
@@ -40,6 +42,56 @@ def query_volatility(
     if record is None:
         raise UnknownAsset(f"{request.asset[:40]!r} has no measured volatility yet")
     return pb.QueryVolatilityResponse(volatility=state.encode_volatility(request.asset, record))
+
+
+def query_volatilities(
+    ctx: Context, request: pb.QueryVolatilitiesRequest
+) -> pb.QueryVolatilitiesResponse:
+    """All measured volatilities in order of asset."""
+    del request
+    return pb.QueryVolatilitiesResponse(
+        volatilities=[
+            state.encode_volatility(asset, record)
+            for asset, record in state.iterate_volatilities(ctx)
+        ]
+    )
+
+
+def query_volatility_index(
+    ctx: Context, request: pb.QueryVolatilityIndexRequest
+) -> pb.QueryVolatilityIndexResponse:
+    """The volatility index of the last block, its tier and what initial margin is multiplied by."""
+    del request
+    return pb.QueryVolatilityIndexResponse(volatility_index=state.get_volatility_index(ctx))
+
+
+def query_correlations(
+    ctx: Context, request: pb.QueryCorrelationsRequest
+) -> pb.QueryCorrelationsResponse:
+    """The correlation matrix in force and the covariances behind it; empty before the first."""
+    del request
+    record = state.get_correlation_record(ctx)
+    return pb.QueryCorrelationsResponse(
+        correlations=state.encode_correlations(record) if record else None
+    )
+
+
+def query_depths(ctx: Context, request: pb.QueryDepthsRequest) -> pb.QueryDepthsResponse:
+    """Depth and volume in force of every priced asset."""
+    del request
+    depths = []
+    for rules in state.get_rules(ctx).assets:
+        depth = state.get_depth(ctx, rules.asset)
+        record = state.get_depth_record(ctx, rules.asset)
+        depths.append(
+            oracle_pb2.Depth(
+                asset=rules.asset,
+                depth_usd=depth.depth_usd,
+                volume_usd=depth.volume_usd,
+                time_ns=record.time_ns if record else 0,
+            )
+        )
+    return pb.QueryDepthsResponse(depths=depths)
 
 
 def query_votes(ctx: Context, request: pb.QueryVotesRequest) -> pb.QueryVotesResponse:

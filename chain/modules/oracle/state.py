@@ -1,21 +1,33 @@
 """The oracle store: the only place that knows its keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
 from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
-from chain.modules.oracle.params import build_default_params, validate_params
-from chain.modules.oracle.types import AssetRules, OracleRules, Price, VolatilityRecord
+from chain.modules.oracle.params import build_default_params, split_rows, validate_params
+from chain.modules.oracle.types import (
+    AssetRules,
+    CorrelationRecord,
+    CorrelationRules,
+    Depth,
+    OracleRules,
+    Price,
+    VolatilityRecord,
+)
 from chain.modules.params import state as params_state
+from chain.risk.correlation import TierState, compute_tier_multiplier_ppm
 from chain.runtime.context import Context
-from chain.units import NANOSECONDS, floor_div
+from chain.units import NANOSECONDS, PPM, floor_div
 
 STORE: Final = "oracle"
 PARAMS: Final = params_state.declare_params(STORE, pb.Params, build_default_params, validate_params)
 _PRICE: Final = b"\x01"
 _VOLATILITY: Final = b"\x02"
 _LAST_VOTES: Final = b"\x03"
+_DEPTH: Final = b"\x04"
+_CORRELATIONS: Final = b"\x05"
+_INDEX: Final = b"\x06"
 
 
 def get_params(ctx: Context) -> pb.Params:
@@ -45,6 +57,9 @@ def parse_rules(params: pb.Params) -> OracleRules:
                 confidence_ppm_min=a.confidence_ppm_min,
                 volatility_initial_wad=int(a.volatility_initial_wad or "0"),
                 volatility_max_wad=int(a.volatility_max_wad or "0"),
+                depth_usd_max=a.depth_usd_max,
+                volume_usd_max=a.volume_usd_max,
+                index_weight_ppm=a.index_weight_ppm,
             )
             for a in params.assets
         ),
@@ -58,6 +73,12 @@ def parse_rules(params: pb.Params) -> OracleRules:
         garch_omega_wad=int(params.garch_omega_wad or "0"),
         garch_alpha_ppm=params.garch_alpha_ppm,
         garch_beta_ppm=params.garch_beta_ppm,
+        correlation=CorrelationRules(
+            assets=tuple(params.correlation.assets),
+            prior_ppm=split_rows(params.correlation.prior_ppm, len(params.correlation.assets)),
+            band_ppm=params.correlation.band_ppm,
+            lambda_ppm=params.correlation.lambda_ppm,
+        ),
     )
 
 
@@ -170,7 +191,10 @@ def iterate_volatilities(ctx: Context) -> Iterator[tuple[str, VolatilityRecord]]
 
 
 def get_volatility_wad(ctx: Context, asset: str) -> int:
-    """Annual volatility in market time: measured, or the governed initial one before any price."""
+    """Annual volatility in market time: the larger of the EWMA and the GARCH forecast.
+
+    Before an asset's first price it is the governed initial one, 0 for an asset without rules.
+    """
     record = get_volatility_record(ctx, asset)
     if record is not None:
         return record.volatility_wad
@@ -187,3 +211,146 @@ def get_last_votes(ctx: Context) -> pb.LastVotes:
 def set_last_votes(ctx: Context, votes: pb.LastVotes) -> None:
     """Record what became of the votes."""
     ctx.kv(STORE).set(_LAST_VOTES, votes.SerializeToString(deterministic=True))
+
+
+def get_source_count(ctx: Context, asset: str) -> int:
+    """How many sources stand behind the agreed price of an asset; 0 without a price."""
+    price = get_price(ctx, asset)
+    return 0 if price is None else price.source_count
+
+
+def get_depth(ctx: Context, asset: str) -> Depth:
+    """Depth and a day's volume: the governed figures, or the validators' median if it is lower.
+
+    Both are 0 for an asset without rules or without a governed figure.
+    """
+    rules = get_rules(ctx).get_asset(asset)
+    if rules is None:
+        return Depth(0, 0)
+    record = get_depth_record(ctx, asset)
+    return Depth(
+        rules.depth_usd_max if record is None else min(rules.depth_usd_max, record.depth_usd),
+        rules.volume_usd_max if record is None else min(rules.volume_usd_max, record.volume_usd),
+    )
+
+
+def get_depth_record(ctx: Context, asset: str) -> pb.Depth | None:
+    """What the validators last said of an asset's depth; None when they never did."""
+    value = ctx.kv(STORE).get(_DEPTH + asset.encode())
+    return pb.Depth.FromString(value) if value else None
+
+
+def set_depth_record(ctx: Context, record: pb.Depth) -> None:
+    """Store what the validators say of an asset's depth."""
+    encoded = record.SerializeToString(deterministic=True)
+    ctx.kv(STORE).set(_DEPTH + record.asset.encode(), encoded)
+
+
+def iterate_depth_records(ctx: Context) -> Iterator[pb.Depth]:
+    """All that the validators said of depths, in order of asset."""
+    for _, value in ctx.kv(STORE).iterate(_DEPTH):
+        yield pb.Depth.FromString(value)
+
+
+def encode_correlations(record: CorrelationRecord) -> pb.Correlations:
+    """The record as its protobuf."""
+    return pb.Correlations(
+        assets=record.assets,
+        covariance_wad=[str(value) for row in record.covariance_wad for value in row],
+        correlation_ppm=[value for row in record.correlation_ppm for value in row],
+        sample_prices_wad=[str(price) for price in record.sample_prices_wad],
+        sample_time_ns=record.sample_time_ns,
+    )
+
+
+def decode_correlations(message: pb.Correlations) -> CorrelationRecord:
+    """The record that a protobuf holds."""
+    size = len(message.assets)
+    return CorrelationRecord(
+        assets=tuple(message.assets),
+        covariance_wad=split_rows([int(text) for text in message.covariance_wad], size),
+        correlation_ppm=split_rows(message.correlation_ppm, size),
+        sample_prices_wad=tuple(int(text) for text in message.sample_prices_wad),
+        sample_time_ns=message.sample_time_ns,
+    )
+
+
+@lru_cache(maxsize=16)
+def _parse_correlations(encoded: bytes) -> CorrelationRecord:
+    return decode_correlations(pb.Correlations.FromString(encoded))
+
+
+def get_correlation_record(ctx: Context) -> CorrelationRecord | None:
+    """The measured covariances; None before the first block with governed correlations."""
+    value = ctx.kv(STORE).get(_CORRELATIONS)
+    return _parse_correlations(value) if value else None
+
+
+def set_correlation_record(ctx: Context, record: CorrelationRecord) -> None:
+    """Store the measured covariances."""
+    encoded = encode_correlations(record).SerializeToString(deterministic=True)
+    ctx.kv(STORE).set(_CORRELATIONS, encoded)
+
+
+def get_correlation_ppm(ctx: Context, assets: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """The correlation matrix (ppm) of these assets in their order; positive semi-definite.
+
+    It is measured within governed bounds, and the governed one before anything is measured. An
+    asset outside the governed matrix correlates 0 with every other: whoever margins it adds its
+    loss in full (`get_correlated_assets` tells which are inside).
+    """
+    rules = get_rules(ctx).correlation
+    record = get_correlation_record(ctx)
+    is_current = record is not None and record.assets == rules.assets
+    matrix = record.correlation_ppm if record is not None and is_current else rules.prior_ppm
+    index = {asset: place for place, asset in enumerate(rules.assets)}
+
+    def get_entry(left: str, right: str) -> int:
+        if left == right:
+            return PPM
+        i, j = index.get(left), index.get(right)
+        return 0 if i is None or j is None else matrix[i][j]
+
+    return tuple(tuple(get_entry(left, right) for right in assets) for left in assets)
+
+
+def get_correlated_assets(ctx: Context) -> tuple[str, ...]:
+    """The assets of the governed correlation matrix, ascending."""
+    return get_rules(ctx).correlation.assets
+
+
+def get_volatility_index(ctx: Context) -> pb.VolatilityIndex:
+    """The index of the last block and its tier; all zero but the multiplier before the first."""
+    value = ctx.kv(STORE).get(_INDEX)
+    return pb.VolatilityIndex.FromString(value) if value else pb.VolatilityIndex(multiplier_ppm=PPM)
+
+
+def set_volatility_index(ctx: Context, index_ppm: int, tier: TierState) -> None:
+    """Store the index of this block and the tier in force."""
+    restore_volatility_index(
+        ctx,
+        pb.VolatilityIndex(
+            index_ppm=index_ppm,
+            tier=tier.tier,
+            blocks_elsewhere=tier.blocks_elsewhere,
+            height=ctx.height,
+        ),
+    )
+
+
+def restore_volatility_index(ctx: Context, message: pb.VolatilityIndex) -> None:
+    """Store an exported index; its multiplier follows from its tier."""
+    tier = TierState(message.tier, message.blocks_elsewhere)
+    restored = pb.VolatilityIndex(
+        index_ppm=message.index_ppm,
+        tier=message.tier,
+        blocks_elsewhere=message.blocks_elsewhere,
+        multiplier_ppm=compute_tier_multiplier_ppm(tier),
+        height=message.height,
+    )
+    ctx.kv(STORE).set(_INDEX, restored.SerializeToString(deterministic=True))
+
+
+def get_volatility_tier_multiplier_ppm(ctx: Context) -> int:
+    """What initial margin is multiplied by in the volatility tier in force (row 19), ppm."""
+    return get_volatility_index(ctx).multiplier_ppm

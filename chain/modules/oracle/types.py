@@ -13,12 +13,17 @@ EXTENSION_BYTES_MAX: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class SourcePrice:
-    """What one source says of one asset: USD of a whole unit in WAD, and when it said so."""
+    """What one source says of one asset: USD of a whole unit in WAD, and when it said so.
+
+    `depth_usd` is what it says can be sold near the price, `volume_usd` a day's; None: not said.
+    """
 
     asset: str
     source: str
     price_wad: int
     time_ns: int
+    depth_usd: int | None = None
+    volume_usd: int | None = None
 
 
 class PriceSource(Protocol):
@@ -38,6 +43,16 @@ class Vote:
     source_count: int
     confidence_ppm: int
     time_ns: int
+    depth_usd: int = 0
+    volume_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of an asset can be sold near its price, and a day's volume; both in whole USD."""
+
+    depth_usd: int
+    volume_usd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,19 @@ class AssetRules:
     confidence_ppm_min: int
     volatility_initial_wad: int
     volatility_max_wad: int
+    depth_usd_max: int = 0
+    volume_usd_max: int = 0
+    index_weight_ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationRules:
+    """The governed correlations of some assets and how far measuring may move them."""
+
+    assets: tuple[str, ...] = ()
+    prior_ppm: tuple[tuple[int, ...], ...] = ()
+    band_ppm: int = 0
+    lambda_ppm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +114,7 @@ class OracleRules:
     garch_omega_wad: int
     garch_alpha_ppm: int
     garch_beta_ppm: int
+    correlation: CorrelationRules = CorrelationRules()
 
     def get_asset(self, asset: str) -> AssetRules | None:
         """The asset's rules, or None when it is not priced."""
@@ -102,6 +131,17 @@ class VolatilityRecord:
     garch_variance_wad: int
     volatility_wad: int
     sample_price_wad: int
+    sample_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationRecord:
+    """Annual covariances (WAD, signed) of assets and the correlations (ppm) made of them."""
+
+    assets: tuple[str, ...]
+    covariance_wad: tuple[tuple[int, ...], ...]
+    correlation_ppm: tuple[tuple[int, ...], ...]
+    sample_prices_wad: tuple[int, ...]
     sample_time_ns: int
 
 

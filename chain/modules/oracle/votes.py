@@ -18,6 +18,7 @@ from chain.modules.oracle.aggregation import (
     is_near,
     is_price,
 )
+from chain.modules.oracle.params import USD_MAX
 from chain.modules.oracle.types import (
     EXTENSION_BYTES_MAX,
     PRICE_LIMIT,
@@ -55,6 +56,8 @@ def encode_votes(votes: Sequence[AssetVote]) -> bytes:
                 source_count=vote.source_count,
                 confidence_ppm=vote.confidence_ppm,
                 time_ns=vote.time_ns,
+                depth_usd=vote.depth_usd,
+                volume_usd=vote.volume_usd,
             )
             for vote in votes
         ]
@@ -82,7 +85,13 @@ def _find_vote(extension: pb.VoteExtension | None, asset: str) -> AssetVote | No
             is_narrow = len(vote.price_wad) <= 17
             price = int.from_bytes(vote.price_wad, "big") if is_narrow else PRICE_LIMIT
             return AssetVote(
-                asset, price, vote.source_count, min(PPM, vote.confidence_ppm), vote.time_ns
+                asset,
+                price,
+                vote.source_count,
+                min(PPM, vote.confidence_ppm),
+                vote.time_ns,
+                min(USD_MAX, vote.depth_usd),
+                min(USD_MAX, vote.volume_usd),
             )
     return None
 
@@ -171,6 +180,7 @@ def apply_votes(
     else:
         record = compute_next_volatility(record, rules, asset, median, ctx.time_ns)
     state.set_volatility_record(ctx, asset.asset, record)
+    _apply_depth(ctx, asset.asset, judged)
     if previous is None or previous.price_wad != price_wad:
         ctx.emit(
             "price_updated",
@@ -182,6 +192,34 @@ def apply_votes(
                 "step_bound_active": str(is_bound).lower(),
             },
         )
+
+
+def _apply_depth(ctx: Context, asset: str, judged: Sequence[CastVote]) -> None:
+    """Keep the stake-weighted lower medians of depth and volume, each of those who said one."""
+    said = [c for c in judged if c.outcome == COUNTED and c.vote is not None]
+    depths = [
+        WeightedPrice(c.vote.depth_usd, c.validator.address, c.validator.power)
+        for c in said
+        if c.vote is not None and c.vote.depth_usd
+    ]
+    volumes = [
+        WeightedPrice(c.vote.volume_usd, c.validator.address, c.validator.power)
+        for c in said
+        if c.vote is not None and c.vote.volume_usd
+    ]
+    total = sum(cast.validator.power for cast in judged)
+    # Two thirds of the power must have said both, as for the price.
+    if min(3 * sum(item.power for item in items) for items in (depths, volumes)) < 2 * total:
+        return
+    state.set_depth_record(
+        ctx,
+        pb.Depth(
+            asset=asset,
+            depth_usd=compute_weighted_lower_median(depths),
+            volume_usd=compute_weighted_lower_median(volumes),
+            time_ns=ctx.time_ns,
+        ),
+    )
 
 
 class OracleVoteExtensions:
@@ -226,6 +264,9 @@ class OracleVoteExtensions:
                         price_wad=str(cast.vote.price_wad) if cast.vote else "",
                         power=cast.validator.power,
                         outcome=cast.outcome,
+                        source_count=cast.vote.source_count if cast.vote else 0,
+                        confidence_ppm=cast.vote.confidence_ppm if cast.vote else 0,
+                        time_ns=cast.vote.time_ns if cast.vote else 0,
                     )
                     for cast in judged
                 )

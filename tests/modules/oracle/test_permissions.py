@@ -9,7 +9,7 @@ from chain.modules.oracle.errors import InvalidOracleParams, PriceNotUsable, Unk
 from chain.modules.oracle.params import build_default_params, validate_params
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
-from chain.units import WAD, InvalidAmount
+from chain.units import NANOSECONDS, WAD, InvalidAmount
 from tests.modules.economy import advance, build_asset_params, build_economy, set_step_bound
 
 
@@ -38,6 +38,17 @@ def test_matrix(ctx):
     assert allowed(ctx) == [Action.REDUCE, Action.LIQUIDATE]
     advance(ctx, 30)
     assert allowed(ctx) == [Action.REDUCE]
+
+
+def test_age_of_the_proof_adds_to_the_age_of_the_price(ctx):
+    advance(ctx, 20)
+    require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=10 * NANOSECONDS)
+    with pytest.raises(PriceNotUsable, match="31 s old"):
+        require_price(ctx, "ETH", Action.WITHDRAW, proof_age_ns=11 * NANOSECONDS)
+    require_price(ctx, "ETH", Action.LIQUIDATE, proof_age_ns=40 * NANOSECONDS)
+    with pytest.raises(PriceNotUsable, match="61 s old"):
+        require_price(ctx, "ETH", Action.LIQUIDATE, proof_age_ns=41 * NANOSECONDS)
+    require_price(ctx, "ETH", Action.REDUCE, proof_age_ns=10**6 * NANOSECONDS)
 
 
 def test_disputed_or_moving_price_allows_no_new_risk(ctx):
