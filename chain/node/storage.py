@@ -625,7 +625,7 @@ class LevelCommitStore:
 class _LatestReader:
     """The last committed state: the value cache, then the flat index."""
 
-    __slots__ = ("_files", "_owner")
+    __slots__ = ("__weakref__", "_files", "_owner")
 
     def __init__(self, owner: LevelCommitStore, files: Mapping[str, _StoreFiles]) -> None:
         self._owner = owner

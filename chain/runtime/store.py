@@ -139,6 +139,21 @@ class Branch:
             if store in self._order:
                 self._order[store].update(writes)
 
+    def find_written(self, store: str) -> tuple["Branch", list[bytes]]:
+        """The outermost branch, and the keys of a store that it or a branch on the way wrote."""
+        keys = list(self._writes.get(store, ()))
+        branch = self
+        while isinstance(branch._parent, Branch):
+            branch = branch._parent
+            keys += branch._writes.get(store, ())  # noqa: SLF001
+        return branch, keys
+
+    @property
+    def base(self) -> StateReader:
+        """The committed state below all branches."""
+        outermost, _ = self.find_written("")
+        return outermost._parent  # noqa: SLF001 - a branch of the same class
+
     def net_writes(self) -> Mapping[str, Mapping[bytes, bytes | None]]:
         """Per store the last value under each key (None: deleted); order carries no meaning."""
         return self._writes

@@ -25,9 +25,9 @@ FORBIDDEN_MODULES = {
     "time",
     "uuid",
 }
-# The vectorised re-margining kernel: int64 arrays alone, range-checked before, equal to the Python
-# integers by tests/risk/test_batch.py. No other consensus file may use numpy.
-NUMPY_FILES = {"risk/batch.py"}
+# The vectorised kernels: int64 arrays alone, range-checked before, held against the Python integers
+# by tests/risk/test_batch.py and test_screen.py. No other consensus file may use numpy.
+NUMPY_FILES = {"risk/batch.py", "risk/screen.py"}
 FORBIDDEN_CALLS = {"float", "hash", "id", "complex", "eval", "exec", "open", "input"}
 # Logging and verifying signatures on several threads do not steer consensus.
 SET_CALLS = {"set", "frozenset"}
@@ -125,18 +125,25 @@ def test_vectorised_kernel_holds_integers_alone() -> None:
     """Its arrays are int64 and it asks numpy for nothing that could bring in a float."""
     allowed = {
         "abs",
+        "add",
         "array",
         "ascontiguousarray",
+        "bool",
+        "clip",
+        "concatenate",
         "dtype",
         "einsum",
         "empty",
         "flatnonzero",
+        "full",
         "int64",
         "maximum",
         "minimum",
         "ndarray",
+        "partition",
         "where",
         "zeros",
+        "zeros_like",
     }
     for name in sorted(NUMPY_FILES):
         tree = ast.parse((CHAIN / name).read_text())

@@ -1,6 +1,6 @@
-"""The block hook: margin states of accounts at risk, and the sweep of trading fees."""
+"""The block hook: margin states that may have changed, and the sweep of trading fees."""
 
-from chain.modules.accounts import margin, state
+from chain.modules.accounts import health, margin, state
 from chain.modules.accounts.types import CASH_DENOM, AccountId
 from chain.modules.auth.types import module_address
 from chain.modules.bank import state as bank
@@ -39,41 +39,23 @@ def refresh_margin_state(
     return computed.state
 
 
-def _collect_next(ctx: Context, limit: int) -> list[AccountId]:
-    """The next accounts of the round, from after the cursor, around the end, each once."""
-    cursor = state.get_scan_cursor(ctx)
-    collected: list[AccountId] = []
-    for account_id in state.iterate_at_risk(ctx, cursor):
-        if len(collected) == limit:
-            return collected
-        collected.append(account_id)
-    if cursor is None:
-        return collected
-    for account_id in state.iterate_at_risk(ctx, None):
-        if len(collected) == limit or account_id > cursor:
-            break
-        collected.append(account_id)
-    return collected
-
-
 def refresh_margin_states(ctx: Context) -> None:
-    """Refresh the next `accounts_scanned_max` accounts at risk, round-robin, each isolated.
+    """Compute the accounts whose state may have changed, the worst first, each isolated.
 
-    Ids order as their store keys do: owners are of one alphabet, and NUL ends them.
+    At most `accounts_scanned_max` a block; the index finds again whatever is left over.
     """
-    limit = state.get_params(ctx).accounts_scanned_max
-    account_ids = _collect_next(ctx, limit)
     shared = SharedReads()  # A refresh writes margin states alone.
-    for account_id in account_ids:
+    limit = state.get_params(ctx).accounts_scanned_max
+    index = health.get_index(ctx, shared)
+    for account_id in index.find_candidates(ctx, limit, shared):
         attributes: dict[str, str | int] = {
             "owner": account_id.owner,
             "number": account_id.number,
         }
         with isolate_item(ctx, "margin_state_failed", attributes) as child:
             refresh_margin_state(child, account_id, shared)
-    cursor = account_ids[-1] if len(account_ids) == limit else None
-    if cursor != state.get_scan_cursor(ctx):
-        state.set_scan_cursor(ctx, cursor)
+    for account_id in index.get_closed():
+        state.forget_at_risk(ctx, account_id)
 
 
 def sweep_fees(ctx: Context) -> None:

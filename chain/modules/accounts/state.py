@@ -41,13 +41,13 @@ _ACCOUNT: Final = b"\x01"
 _AT_RISK: Final = b"\x02"
 _MARGIN_STATE: Final = b"\x03"
 _BY_STATE: Final = b"\x04"
-_SCAN_CURSOR: Final = b"\x05"
 _OWNER_TOTAL: Final = b"\x06"
 _ASSET_TOTAL: Final = b"\x07"
 _ROUTE_TOTAL: Final = b"\x08"
 _ACCRUED_FEES: Final = b"\x09"
 _FUNDING_POOL: Final = b"\x0a"
 _PRESENT: Final = b"\x01"
+_KEYS_OF_ACCOUNTS: Final = (_ACCOUNT, _AT_RISK, _MARGIN_STATE)
 LEDGER_ACCOUNTS_MAX: Final = 10_000
 """Accounts that one query may add up."""
 
@@ -437,15 +437,11 @@ def forget_at_risk(ctx: Context, account_id: AccountId) -> None:
     ctx.kv(STORE).delete(_AT_RISK + encode_account_id(account_id))
 
 
-def get_scan_cursor(ctx: Context) -> AccountId | None:
-    """The account that the round-robin refresh of margin states looked at last."""
-    value = ctx.kv(STORE).get(_SCAN_CURSOR)
-    return decode_account_id(value) if value else None
+def is_listed_at_risk(ctx: Context, account_id: AccountId) -> bool:
+    """Whether the account is in the index of those at risk."""
+    return ctx.kv(STORE).has(_AT_RISK + encode_account_id(account_id))
 
 
-def set_scan_cursor(ctx: Context, account_id: AccountId | None) -> None:
-    """Remember where the refresh stopped; None starts over."""
-    if account_id is None:
-        ctx.kv(STORE).delete(_SCAN_CURSOR)
-    else:
-        ctx.kv(STORE).set(_SCAN_CURSOR, encode_account_id(account_id))
+def find_account_of_key(key: bytes) -> AccountId | None:
+    """The account whose margin or recorded state a written key of the store belongs to, if any."""
+    return decode_account_id(key[1:]) if key[:1] in _KEYS_OF_ACCOUNTS else None

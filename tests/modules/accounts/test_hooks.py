@@ -13,6 +13,8 @@ from tests.modules.economy import (
     ALICE,
     BOB,
     BUY,
+    CAROL,
+    DAVE,
     ETHER,
     NOW,
     SELL,
@@ -78,7 +80,7 @@ def test_fees_are_swept_to_insurance(ctx):
     assert_identities(ctx)
 
 
-def test_round_robin_is_bounded_and_reaches_everybody(ctx):
+def test_exact_work_is_bounded_and_reaches_everybody(ctx):
     for index in range(10, 17):
         owner = encode_address(bytes([index]) * 20)
         bank.mint(ctx, owner, "uusd", 1_000 * USD)
@@ -102,10 +104,15 @@ def test_round_robin_is_bounded_and_reaches_everybody(ctx):
 
 
 def test_broken_account_does_not_stop_the_others(ctx, monkeypatch):
+    for owner in (CAROL, DAVE):
+        deposit(ctx, owner, 5_000)
+        account = get_account(ctx, owner)
+        account.cash_uusd = -1
+        state.set_account(ctx, account)
     original = hooks.refresh_margin_state
 
     def refresh(child, account_id, shared):
-        if account_id.owner == ALICE:
+        if account_id.owner == CAROL:
             raise ZeroDivisionError
         return original(child, account_id, shared)
 
@@ -114,5 +121,14 @@ def test_broken_account_does_not_stop_the_others(ctx, monkeypatch):
     hooks.end_block(ctx)
     failed = [event for event in ctx.events if event.type == "margin_state_failed"]
     assert len(failed) == 1
-    assert state.get_margin_state(ctx, AccountId(BOB, 0))[0] is MarginState.BANKRUPT
-    assert state.get_margin_state(ctx, AccountId(ALICE, 0)) == (MarginState.HEALTHY, 0)
+    assert state.get_margin_state(ctx, AccountId(CAROL, 0)) == (MarginState.HEALTHY, 0)
+    for owner in (BOB, DAVE):
+        assert state.get_margin_state(ctx, AccountId(owner, 0))[0] is MarginState.BANKRUPT
+
+
+def test_accounts_that_stay_in_their_state_are_not_computed(ctx, monkeypatch):
+    hooks.end_block(ctx)
+    monkeypatch.setattr(hooks, "refresh_margin_state", None)
+    advance(ctx, 1, ETH=1_990, USDC=1)
+    hooks.end_block(ctx)
+    assert not [event for event in ctx.events if event.type == "margin_state_failed"]

@@ -1,0 +1,265 @@
+"""Which accounts may have changed their margin state, found without computing every account.
+
+An index in memory mirrors the accounts at risk as lines of `chain.risk.screen`, and derives from
+the store alone: it is built from the store at first, then follows the keys that each block wrote.
+Whatever it cannot follow (a restart, a block that ran twice, a listing that changed) makes it build
+itself anew, with the same answer. What is found is computed exactly by `margin`, so the screen
+decides the order of that work and never a state.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from chain.errors import ChainError
+from chain.modules.accounts import margin, state
+from chain.modules.accounts.types import Account, AccountId, LienKey
+from chain.modules.collateral import measurement as collateral
+from chain.modules.collateral import prices as collateral_prices
+from chain.modules.collateral.measurement import SharedReads
+from chain.modules.markets import state as markets
+from chain.modules.oracle.permissions import require_price
+from chain.modules.oracle.types import Action
+from chain.risk.haircut import HaircutFactors, compute_haircut_ppm, compute_size_weight_ppm
+from chain.risk.margin import MarginState
+from chain.risk.screen import AccountScreen, LineFactor
+from chain.runtime.context import Context
+from chain.runtime.store import Branch, StateReader
+from chain.units import PPM, WAD, Address, ceil_div, floor_div
+
+_BUCKET_BITS: Final = 10
+"""Owners' quantities that agree in their first bits share a column."""
+_EXACT_SLACK: Final = 4
+"""More roundings of one uusd than the exact rule makes on a line."""
+
+
+class _Column(NamedTuple):
+    """What lines of one factor have in common: a market, or a lien and a bucket of quantities.
+
+    A bucket holds the owners' quantities within [mantissa·2^shift, (mantissa + 1)·2^shift).
+    """
+
+    market: str
+    lien: LienKey | None = None
+    mantissa: int = 0
+    shift: int = 0
+
+
+class _Listing(NamedTuple):
+    """What of a lien's listing the index has built upon."""
+
+    asset: str
+    decimals: int
+    denoms: tuple[tuple[str, str, int], ...]
+
+
+class HealthIndex:
+    """The accounts at risk of one committed state as a screen; see `find_candidates`."""
+
+    def __init__(self) -> None:
+        self._height = -1
+        self._outermost: Branch | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._screen = AccountScreen()
+        self._rows: dict[AccountId, int] = {}
+        self._ids: dict[int, AccountId] = {}
+        self._numbers: dict[Address, dict[int, None]] = {}
+        self._columns: dict[_Column, int] = {}
+        self._listings: dict[LienKey, _Listing] = {}
+        self._closed: dict[AccountId, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def follow(self, ctx: Context, shared: SharedReads) -> None:
+        """Bring the index to the state that a block's context sees."""
+        outermost, written = ctx.store.find_written(state.STORE)
+        height, self._height = self._height, -1  # A failure on the way leaves it to be rebuilt.
+        is_next = height >= 0 and height + 1 == ctx.height
+        is_same = outermost is self._outermost and height == ctx.height
+        if not (is_next or is_same) or self._has_listing_changed(ctx, shared):
+            self._rebuild(ctx, shared)
+        else:
+            if self._outermost is not None and is_next:
+                # What the last block wrote after the index had followed it.
+                written += self._outermost.find_written(state.STORE)[1]
+            self._reload(ctx, written, shared)
+        self._outermost = outermost
+        self._height = ctx.height
+
+    def find_candidates(self, ctx: Context, limit: int, shared: SharedReads) -> list[AccountId]:
+        """The accounts to compute, at most `limit`: those that have certainly changed state first,
+        then by the ratio of equity to requirement, the worst first, then by id.
+        """
+        factors = [self._build_factor(ctx, column, shared) for column in self._columns]
+        found = self._screen.find_candidates(factors, limit)
+        ordered = sorted(
+            (not candidate.is_certain, candidate.ratio, self._ids[candidate.row])
+            for candidate in found
+        )
+        return [account_id for _, _, account_id in ordered[:limit]]
+
+    def get_closed(self) -> list[AccountId]:
+        """Accounts that are listed without position or debt and recorded healthy, ascending."""
+        return sorted(self._closed)
+
+    def _has_listing_changed(self, ctx: Context, shared: SharedReads) -> bool:
+        return any(
+            _get_listing(ctx, lien, shared)[1] != listing
+            for lien, listing in self._listings.items()
+        )
+
+    def _rebuild(self, ctx: Context, shared: SharedReads) -> None:
+        self._clear()
+        for account_id in state.iterate_at_risk(ctx, None):
+            self._load(ctx, account_id, shared)
+
+    def _reload(self, ctx: Context, written: Iterable[bytes], shared: SharedReads) -> None:
+        """Read again each account that was written, and the owner's others, whose size it moves."""
+        owners: dict[Address, None] = {}
+        touched: dict[AccountId, None] = {}
+        for key in written:
+            account_id = state.find_account_of_key(key)
+            if account_id is not None:
+                touched[account_id] = None
+                owners[account_id.owner] = None
+        for owner in owners:
+            for number in self._numbers.get(owner, ()):
+                touched[AccountId(owner, number)] = None
+        for account_id in touched:
+            self._load(ctx, account_id, shared)
+
+    def _load(self, ctx: Context, account_id: AccountId, shared: SharedReads) -> None:
+        row = self._rows.get(account_id)
+        self._closed.pop(account_id, None)
+        if not state.is_listed_at_risk(ctx, account_id):
+            if row is not None:
+                self._screen.remove_row(row)
+                del self._rows[account_id], self._ids[row]
+                del self._numbers[account_id.owner][account_id.number]
+            return
+        if row is None:
+            row = self._rows[account_id] = self._screen.add_row()
+            self._ids[row] = account_id
+            self._numbers.setdefault(account_id.owner, {})[account_id.number] = None
+        account = state.require_account(ctx, account_id)
+        recorded, _ = state.get_margin_state(ctx, account_id)
+        if recorded is MarginState.HEALTHY and not account.is_at_risk:
+            self._closed[account_id] = None
+        constant = account.cash_uusd + sum(
+            floor_div(p.size_quantums * p.funding_index_wad, WAD) - p.cost_uusd
+            for p in account.positions.values()
+        )
+        self._screen.set_row(row, constant, recorded, self._build_lines(ctx, account, shared))
+
+    def _build_lines(
+        self, ctx: Context, account: Account, shared: SharedReads
+    ) -> list[tuple[int, int]]:
+        lines = [
+            (self._get_column(_Column(market)), position.size_quantums)
+            for market, position in sorted(account.positions.items())
+            if position.size_quantums
+        ]
+        for lien, amount in sorted(account.liens.items()):
+            _, listing = _get_listing(ctx, lien, shared)
+            self._listings[lien] = listing
+            if not listing.asset or not amount:
+                continue
+            quantity = (
+                shared.get_owner_quantity_wad(ctx, listing.asset, account.owner)
+                if listing.asset in shared.denoms
+                else 0
+            )
+            shift = max(0, quantity.bit_length() - _BUCKET_BITS)
+            lines.append((self._get_column(_Column("", lien, quantity >> shift, shift)), amount))
+        return lines
+
+    def _get_column(self, column: _Column) -> int:
+        return self._columns.setdefault(column, len(self._columns))
+
+    def _build_factor(
+        self, ctx: Context, column: _Column, shared: SharedReads
+    ) -> LineFactor | None:
+        if column.lien is None:
+            return _build_position_factor(ctx, column.market)
+        return _build_lien_factor(ctx, column, shared)
+
+
+def _get_listing(
+    ctx: Context, lien: LienKey, shared: SharedReads
+) -> tuple[HaircutFactors, _Listing]:
+    """A lien's factors for an amount of PPM and no size, and what the index keeps of them."""
+    factors = collateral.get_lien_haircut(ctx, Address(""), lien, PPM, shared)
+    denoms: Sequence[tuple[str, str, int]] = shared.denoms.get(factors.asset, ())
+    return factors, _Listing(factors.asset, factors.decimals, tuple(denoms))
+
+
+def _build_position_factor(ctx: Context, market_id: str) -> LineFactor | None:
+    """A quantum's value less its funding index; None while the market has no usable price."""
+    try:
+        market = markets.require_market(ctx, market_id)
+        price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    except ChainError:
+        return None
+    terms = margin.compute_terms(ctx, market, price_wad)
+    rate_ppm = terms.maintenance_ppm + terms.latency_ppm
+    scale = 10 ** (market.quantum_decimals + 12)
+    index_wad = markets.get_market_state(ctx, market_id).funding_index_wad
+    worth = price_wad * WAD - index_wad * scale
+    return LineFactor(
+        equity_low=abs(worth),
+        equity_high=abs(worth),
+        equity_denominator=scale * WAD,
+        equity_sign=-1 if worth < 0 else 1,
+        equity_slack=_EXACT_SLACK,
+        requirement=price_wad * rate_ppm,
+        requirement_denominator=scale * PPM,
+        requirement_slack=_EXACT_SLACK + ceil_div(rate_ppm, PPM),
+    )
+
+
+def _build_lien_factor(ctx: Context, column: _Column, shared: SharedReads) -> LineFactor | None:
+    """What an atomic unit counts, between the largest and the least quantity of the bucket."""
+    assert column.lien is not None
+    factors, _ = _get_listing(ctx, column.lien, shared)
+    price = collateral_prices.get_asset_price(ctx, factors.asset)
+    price_wad = price.price_wad if price else 0
+    valued = shared.assets.get(factors.asset)
+    kept = []
+    for quantity_wad in ((column.mantissa + 1) << column.shift, column.mantissa << column.shift):
+        weight_ppm = factors.size_weight_ppm
+        if valued is not None:
+            terms = valued.terms
+            weight_ppm = compute_size_weight_ppm(
+                *(terms.size_factor_wad, quantity_wad, 18),
+                *(terms.scale_start_wad, valued.quantity_wad),
+            )
+        haircut = compute_haircut_ppm(
+            factors.market_ppm,
+            weight_ppm,
+            factors.latency_ppm,
+            factors.security_ppm,
+            factors.staleness_ppm,
+        )
+        kept.append(PPM - haircut)
+    unit = price_wad * factors.recognized_amount
+    scale = 10 ** (factors.decimals + 12)
+    return LineFactor(
+        equity_low=unit * kept[0],
+        equity_high=unit * kept[1],
+        equity_denominator=scale * PPM * PPM,
+        equity_slack=_EXACT_SLACK + ceil_div(price_wad, scale),
+    )
+
+
+_INDEXES: Final[WeakKeyDictionary[StateReader, HealthIndex]] = WeakKeyDictionary()
+"""One index for each committed state that this process executes blocks on."""
+
+
+def get_index(ctx: Context, shared: SharedReads) -> HealthIndex:
+    """The index of the context's committed state, brought to what the context sees."""
+    index = _INDEXES.setdefault(ctx.store.base, HealthIndex())
+    index.follow(ctx, shared)
+    return index
