@@ -17,6 +17,7 @@ from chain.modules import (
     liquidation,
     markets,
     oracle,
+    scenarios,
 )
 from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
 from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
@@ -34,6 +35,7 @@ HUB = build_chain(
         ibc.module({PORT: MARGIN, TRANSFER_PORT: TRANSFER}, council.state.get_authority),
         transfer.module(council.state.get_authority),
         oracle.module(),
+        scenarios.MODULE,
         accounts.MODULE,
         markets.MODULE,
         collateral.MODULE,

@@ -211,3 +211,19 @@ def compute_tier_state(state: TierState, index_ppm: int) -> TierState:
 def compute_tier_multiplier_ppm(state: TierState) -> int:
     """What initial margin is multiplied by in this tier."""
     return TIERS_PPM[state.tier][1]
+
+
+def compute_reachable_requirement(
+    matrix: Sequence[Sequence[int]],
+    losses: Sequence[int],
+    reachable: Sequence[Sequence[int]],
+) -> int:
+    """An upper bound of R over every fill of open orders, without trying their combinations.
+
+    `reachable` holds, an asset, the extreme losses that its orders can lead to. R is a norm (or a
+    multiple of the sum), so R(l + d) <= R(l) + Σ|d|; and never more than the sum of magnitudes.
+    """
+    extremes = [(loss, *ends) for loss, ends in zip(losses, reachable, strict=True)]
+    added = sum(max(abs(end - ends[0]) for end in ends) for ends in extremes)
+    gross = sum(max(map(abs, ends)) for ends in extremes)
+    return min(compute_correlated_requirement(matrix, losses) + added, gross)

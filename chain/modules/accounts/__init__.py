@@ -16,6 +16,7 @@ MODULE = Module(
         MessageRoute(tx_pb2.MsgDepositCash, handlers.handle_deposit_cash, "sender"),
         MessageRoute(tx_pb2.MsgWithdrawCash, handlers.handle_withdraw_cash, "owner"),
         MessageRoute(tx_pb2.MsgTransferCash, handlers.handle_transfer_cash, "owner"),
+        MessageRoute(tx_pb2.MsgSetMarginMode, handlers.handle_set_margin_mode, "owner"),
         MessageRoute(tx_pb2.MsgUpdateParams, handlers.handle_update_params, "authority"),
     ),
     queries=(

@@ -4,7 +4,7 @@ from chain._pb.margin.accounts.v1 import accounts_pb2 as pb
 from chain.modules.accounts import state
 from chain.modules.accounts.errors import InvalidAccount
 from chain.modules.accounts.params import build_default_params
-from chain.modules.accounts.types import CASH_DENOM, NUMBER_MAX, AccountId
+from chain.modules.accounts.types import CASH_DENOM, NUMBER_MAX, AccountId, MarginMode
 from chain.modules.bank import state as bank
 from chain.risk.margin import MarginState
 from chain.runtime.address import decode_address
@@ -28,6 +28,7 @@ def _validate_account(message: pb.Account) -> None:
     parse_signed(message.cash_uusd, "cash_uusd")
     if message.status not in (pb.ACCOUNT_STATUS_ACTIVE, pb.ACCOUNT_STATUS_LOCKED):
         raise InvalidAccount(f"status {message.status} must be active (1) or locked (2)")
+    _require(message.margin_mode, 0, len(MarginMode), "margin_mode")
     for lien in message.liens:
         parse_amount(lien.amount, "lien amount")
     for position in message.positions:

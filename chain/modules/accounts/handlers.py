@@ -1,5 +1,6 @@
 """Messages of margin accounts."""
 
+from chain._pb.margin.accounts.v1 import accounts_pb2 as pb_accounts
 from chain._pb.margin.accounts.v1 import tx_pb2 as pb
 from chain.modules.accounts import margin, state
 from chain.modules.accounts.errors import (
@@ -14,6 +15,7 @@ from chain.modules.accounts.types import (
     Account,
     AccountId,
     AccountStatus,
+    MarginMode,
     parse_account_id,
 )
 from chain.modules.bank import state as bank
@@ -111,6 +113,26 @@ def handle_transfer_cash(ctx: Context, msg: pb.MsgTransferCash) -> pb.MsgTransfe
         },
     )
     return pb.MsgTransferCashResponse()
+
+
+def handle_set_margin_mode(ctx: Context, msg: pb.MsgSetMarginMode) -> pb.MsgSetMarginModeResponse:
+    """Margin the account by another mode, when it is healthy by that mode."""
+    account_id = parse_account_id(msg.owner, msg.number)
+    if msg.margin_mode not in (pb_accounts.MARGIN_MODE_STANDARD, pb_accounts.MARGIN_MODE_PORTFOLIO):
+        raise InvalidAccount(f"margin_mode {msg.margin_mode} must be standard (1) or portfolio (2)")
+    account = require_active(ctx, account_id)
+    account.margin_mode = MarginMode(msg.margin_mode)
+    margin.require_withdrawable(ctx, account)
+    state.set_account(ctx, account)
+    ctx.emit(
+        "margin_mode_set",
+        {
+            "owner": msg.owner,
+            "number": msg.number,
+            "margin_mode": account.margin_mode.name.lower(),
+        },
+    )
+    return pb.MsgSetMarginModeResponse()
 
 
 def handle_update_params(ctx: Context, msg: pb.MsgUpdateParams) -> pb.MsgUpdateParamsResponse:

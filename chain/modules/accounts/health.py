@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from chain.errors import ChainError
 from chain.modules.accounts import margin, state
-from chain.modules.accounts.types import Account, AccountId, LienKey
+from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral.measurement import SharedReads
@@ -29,6 +29,8 @@ from chain.units import PPM, WAD, Address, ceil_div, floor_div
 
 _BUCKET_BITS: Final = 10
 """Owners' quantities that agree in their first bits share a column."""
+_UNBOUNDED: Final = ""
+"""In place of a market: what the screen cannot judge."""
 _EXACT_SLACK: Final = 4
 """More roundings of one uusd than the exact rule makes on a line."""
 
@@ -174,6 +176,9 @@ class HealthIndex:
             )
             shift = max(0, quantity.bit_length() - _BUCKET_BITS)
             lines.append((self._get_column(_Column("", lien, quantity >> shift, shift)), amount))
+        if account.margin_mode is not MarginMode.STANDARD:
+            # No sum of lines bounds a scenario requirement: always computed.
+            lines.append((self._get_column(_Column(_UNBOUNDED)), 1))
         return lines
 
     def _get_column(self, column: _Column) -> int:
@@ -199,7 +204,7 @@ def _get_listing(
 def _build_position_factor(ctx: Context, market_id: str) -> LineFactor | None:
     """A quantum's value less its funding index; None while the market has no usable price."""
     try:
-        market = markets.require_market(ctx, market_id)
+        market = markets.require_market(ctx, market_id)  # Never finds _UNBOUNDED.
         price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
     except ChainError:
         return None

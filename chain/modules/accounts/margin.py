@@ -7,13 +7,14 @@ reads collateral, markets and oracle, which in turn read accounts, and only modu
 from collections.abc import Sequence
 from typing import Final
 
-from chain.modules.accounts import state
+from chain.modules.accounts import portfolio_margin, state
 from chain.modules.accounts.errors import InsufficientMargin
 from chain.modules.accounts.types import (
     Account,
     AccountMargin,
     LienKey,
     LienMargin,
+    MarginMode,
     Position,
     PositionMargin,
 )
@@ -168,6 +169,10 @@ def compute_account_margin(
         )
         for market_id in market_ids
     )
+    multiplier_ppm = oracle.get_volatility_tier_multiplier_ppm(ctx)
+    required = None
+    if account.margin_mode is MarginMode.PORTFOLIO:
+        required, positions = portfolio_margin.compute_requirement(ctx, positions, orders)
     profit_ppm = state.get_params(ctx).initial_profit_ppm
     collateral_uusd = sum(lien.value.counted_uusd for lien in liens)
     unrealised = sum(position.unrealised_uusd for position in positions)
@@ -181,7 +186,11 @@ def compute_account_margin(
             for position in positions
         )
     )
-    maintenance = sum(position.maintenance_uusd for position in positions)
+    if required is None:
+        maintenance = sum(position.maintenance_uusd for position in positions)
+        initial = sum(position.initial_uusd for position in positions)
+    else:
+        maintenance, initial = required.maintenance_uusd, required.initial_uusd
     return AccountMargin(
         cash_uusd=account.cash_uusd,
         collateral_uusd=collateral_uusd,
@@ -189,11 +198,14 @@ def compute_account_margin(
         equity_uusd=equity,
         equity_initial_uusd=equity_initial,
         maintenance_uusd=maintenance,
-        initial_uusd=sum(position.initial_uusd for position in positions),
+        initial_uusd=mul_ppm_ceil(initial, multiplier_ppm),
         worst_notional_uusd=sum(position.worst_notional_uusd for position in positions),
         state=compute_margin_state(equity, maintenance),
         liens=liens,
         positions=positions,
+        mode=account.margin_mode,
+        multiplier_ppm=multiplier_ppm,
+        portfolio=required,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final, cast
 
 from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.accounts.v1 import query_pb2 as pb
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state
 from chain.modules.accounts.errors import InvalidAccount
@@ -13,11 +14,14 @@ from chain.modules.accounts.types import (
     Account,
     AccountMargin,
     LienMargin,
+    PortfolioRequirement,
     PositionMargin,
+    UnderlyingMargin,
     parse_account_id,
 )
 from chain.modules.bank import state as bank
 from chain.risk.margin import compute_gmr_ppm
+from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
 from chain.units import ceil_div, clamp
 
@@ -84,6 +88,46 @@ def _encode_position(line: PositionMargin) -> pb.PositionMargin:
     )
 
 
+_SHOCKS: Final = {
+    VolatilityShock.UP: scenarios_pb2.VOLATILITY_SHOCK_UP,
+    VolatilityShock.NONE: scenarios_pb2.VOLATILITY_SHOCK_NONE,
+    VolatilityShock.DOWN: scenarios_pb2.VOLATILITY_SHOCK_DOWN,
+}
+
+
+def _encode_underlying(line: UnderlyingMargin) -> pb.UnderlyingMargin:
+    portfolio, margin = line.portfolio, line.margin
+    return pb.UnderlyingMargin(
+        asset=line.asset,
+        amount_wad=str(portfolio.perp_wad),
+        spot_wad=str(portfolio.spot_wad),
+        stable_wad=str(portfolio.stable_wad),
+        confidence_wad=str(portfolio.spot_confidence_wad),
+        preset=line.preset,
+        scenarios=[
+            pb.ScenarioResult(
+                spot_wad=str(row.spot_wad),
+                volatility=_SHOCKS[row.volatility],
+                weight_ppm=row.weight_ppm,
+                profit_wad=str(row.profit_wad),
+            )
+            for row in margin.scenarios
+        ],
+        worst=margin.worst,
+        min_span_wad=str(margin.min_span_wad),
+        static_wad=str(margin.static_wad),
+        basis_wad=str(margin.basis_wad),
+        delta_charge_wad=str(margin.delta_charge_wad),
+        im_factor_wad=str(margin.im_factor_wad),
+        confidence_charge_wad=str(margin.confidence_charge_wad),
+        loss_uusd=str(line.loss_uusd),
+        loss_initial_uusd=str(line.loss_initial_uusd),
+        loss_initial_low_uusd=str(line.loss_initial_low_uusd),
+        loss_initial_high_uusd=str(line.loss_initial_high_uusd),
+        maintenance_target_uusd=str(line.maintenance_target_uusd),
+    )
+
+
 def compute_withdrawable_uusd(margin: AccountMargin) -> int:
     """The cash whose withdrawal keeps E_initial >= IMR and GMR >= 1.25; prices are not judged."""
     numerator, denominator = accounts_margin.WITHDRAWAL_RATIO
@@ -98,6 +142,7 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
     """The margin of an account with every factor and formula input, decimals as texts."""
     margin = accounts_margin.compute_account_margin(ctx, account)
     gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
+    portfolio = margin.portfolio or PortfolioRequirement(0, 0)
     return pb.MarginExplanation(
         cash_uusd=str(margin.cash_uusd),
         collateral_uusd=str(margin.collateral_uusd),
@@ -111,6 +156,11 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         withdrawable_uusd=str(compute_withdrawable_uusd(margin)),
         liens=[_encode_lien(line) for line in margin.liens],
         positions=[_encode_position(line) for line in margin.positions],
+        margin_mode=cast("accounts_pb2.MarginMode", margin.mode.value),
+        multiplier_ppm=margin.multiplier_ppm,
+        underlyings=[_encode_underlying(line) for line in portfolio.underlyings],
+        correlated_assets=portfolio.correlated_assets,
+        correlation=[pb.CorrelationRow(rho_ppm=row) for row in portfolio.correlation_ppm],
     )
 
 

@@ -24,6 +24,7 @@ from chain.modules.accounts.types import (
     AccountId,
     AccountStatus,
     LienKey,
+    MarginMode,
     Position,
     decode_account_id,
     encode_account_id,
@@ -97,6 +98,7 @@ def encode_account(account: Account) -> pb.Account:
             for market, position in sorted(account.positions.items())
         ],
         status=cast("pb.AccountStatus", account.status.value),
+        margin_mode=cast("pb.MarginMode", account.margin_mode.value),
     )
 
 
@@ -119,6 +121,7 @@ def decode_account(message: pb.Account) -> Account:
             for lien in message.liens
         },
         status=AccountStatus(message.status),
+        margin_mode=MarginMode(message.margin_mode or MarginMode.STANDARD),
     )
 
 

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 from chain.modules.accounts.errors import InvalidAccount
 from chain.risk.haircut import HaircutFactors, LienValue
 from chain.risk.margin import LinearTerms, MarginState
+from chain.risk.portfolio import Portfolio, PortfolioMargin
 from chain.runtime.address import decode_address
-from chain.units import Address
+from chain.units import PPM, Address
 
 NUMBER_MAX: Final = 127
 """Sub-accounts of an owner are numbered 0..127."""
@@ -42,6 +43,15 @@ class AccountStatus(IntEnum):
     """Under liquidation: its owner can only deposit."""
 
 
+class MarginMode(IntEnum):
+    """How an account's requirement is computed; the numbers are those of the protobuf enum."""
+
+    STANDARD = 1
+    """Each position by itself (row 13)."""
+    PORTFOLIO = 2
+    """By scenarios an underlying (row 14), correlated across underlyings (row 16)."""
+
+
 @dataclass(slots=True)
 class Position:
     """A perpetual position: signed size in quantums and what was paid for it.
@@ -65,6 +75,7 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     liens: dict[LienKey, int] = field(default_factory=dict)
     status: AccountStatus = AccountStatus.ACTIVE
+    margin_mode: MarginMode = MarginMode.STANDARD
 
     def copy(self) -> "Account":
         """An account that can change without changing this one."""
@@ -78,6 +89,7 @@ class Account:
             },
             dict(self.liens),
             self.status,
+            self.margin_mode,
         )
 
     @property
@@ -122,11 +134,47 @@ class PositionMargin:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderlyingMargin:
+    """One underlying under portfolio margin, at the filled position; `margin` holds its scenarios.
+
+    Losses are requirements in uusd signed by the direction that hurts (longs above zero), so that
+    underlyings correlate. `low` and `high` are initial ones with all sells, all buys filled.
+    `maintenance_target_uusd` is what the set in force asks once its ramp is over.
+    """
+
+    asset: str
+    preset: str
+    portfolio: Portfolio
+    margin: PortfolioMargin
+    loss_uusd: int
+    loss_initial_uusd: int
+    loss_initial_low_uusd: int
+    loss_initial_high_uusd: int
+    maintenance_target_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRequirement:
+    """What portfolio margin asks of an account, before the volatility tier.
+
+    `correlation_ppm` is by `correlated_assets`; what is outside it is added in full.
+    """
+
+    maintenance_uusd: int
+    initial_uusd: int
+    underlyings: tuple[UnderlyingMargin, ...] = ()
+    correlated_assets: tuple[str, ...] = ()
+    correlation_ppm: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AccountMargin:
     """An account's equity against its requirements, uusd, with every factor.
 
     `equity_uusd` = collateral + cash + unrealised; `equity_initial_uusd` counts only part of each
-    profit and takes off what open orders may lose. `state` is that of E / MMR.
+    profit and takes off what open orders may lose. `initial_uusd` is after the multiplier of the
+    volatility tier. `state` is that of E / MMR. Under portfolio margin a position's requirements
+    are what the account's fall by without it, and `portfolio` tells how they came about.
     """
 
     cash_uusd: int
@@ -140,6 +188,9 @@ class AccountMargin:
     state: MarginState
     liens: tuple[LienMargin, ...]
     positions: tuple[PositionMargin, ...]
+    mode: MarginMode = MarginMode.STANDARD
+    multiplier_ppm: int = PPM
+    portfolio: PortfolioRequirement | None = None
 
     @property
     def excess_uusd(self) -> int:
