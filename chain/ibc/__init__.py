@@ -2,7 +2,9 @@
 paths (ICS-24) and the port router. Core knows no application: a chain hands them to `module`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from google.protobuf.message import Message
 
 from chain._pb.ibc.core.channel.v1 import tx_pb2 as channel_tx_pb2
 from chain._pb.ibc.core.client.v1 import tx_pb2 as client_tx_pb2
@@ -42,7 +44,7 @@ def module(
         stores=(host.STORE,),
         messages=_messages(applications, get_authority),
         queries=(*client_queries.QUERIES, *connection_queries.QUERIES, *channel_queries.QUERIES),
-        check_transaction=redundancy.refuse_redundant,
+        check_transaction=_check_transaction,
         any_types=(
             tendermint_pb2.ClientState,
             tendermint_pb2.ConsensusState,
@@ -54,6 +56,12 @@ def module(
         init_genesis=genesis.init_genesis,
         export_genesis=genesis.export_genesis,
     )
+
+
+def _check_transaction(ctx: Context, messages: Sequence[Message]) -> None:
+    """What the mempool asks beyond the ante: updates that verify, packets of use."""
+    client_handlers.apply_client_updates(ctx, messages)
+    redundancy.refuse_redundant(ctx, messages)
 
 
 def _messages(

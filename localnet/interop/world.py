@@ -17,7 +17,7 @@ from localnet.deployment import Localnet, LocalnetOptions
 from localnet.interop.binaries import ensure_hermes, ensure_simd
 from localnet.interop.hermes import EventMode, Hermes, HermesChain, render_config
 from localnet.interop.scenario import ScenarioFailed
-from localnet.interop.sides import Link, Side
+from localnet.interop.sides import Link, Side, wait_until_seen
 from localnet.interop.simd import CHAIN_ID as SIMD_ID
 from localnet.interop.simd import COIN, FEE_DENOM, SimdNode
 from localnet.process import LocalProcess
@@ -26,6 +26,7 @@ HUB_ID: Final = "hub-1"
 SPOKE_ID: Final = "alpha-1"
 BLOCK_MS: Final = 500
 SIMD_ACCOUNTS: Final = ("alice", "bob", "carol", "keeper", "hermes", "relayer")
+_STARTED: Final = "Hermes has started"
 _COINS: Final = {HUB_ID: "uusd", SPOKE_ID: "aeth"}
 
 Progress = Callable[[str], None]
@@ -150,8 +151,13 @@ class World:
     def hermes_running(self, config: Path) -> Iterator[LocalProcess]:
         """`hermes start` while a block lasts; raises ScenarioFailed when it ends by itself."""
         process = self.hermes.open_relayer(config, config.stem)
+        process.log_path.unlink(missing_ok=True)
         process.start()
         try:
+            # A packet sent while Hermes looks around is relayed by the next clearing only.
+            wait_until_seen(
+                lambda: _STARTED in process.log_path.read_text(), "hermes start: its start"
+            )
             yield process
             if not process.is_running:
                 raise ScenarioFailed(f"hermes start: has ended\n{process.read_log_tail()}")

@@ -1,6 +1,6 @@
 """The messages of ICS-02: creating, updating, freezing, upgrading and recovering clients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -101,6 +101,17 @@ def handle_update_client(
     """Offer a header or misbehaviour to a client."""
     apply_client_message(ctx, msg.client_id, msg.client_message)
     return tx_pb2.MsgUpdateClientResponse()
+
+
+def apply_client_updates(ctx: Context, messages: Sequence[Message]) -> None:
+    """Apply every client update of a transaction to the check state; raises to refuse it.
+
+    A relayer sends many packets in several transactions of which only the first brings the header
+    all their proofs need; the others are simulated before a block holds it, as ibc-go allows.
+    """
+    for message in messages:
+        if isinstance(message, tx_pb2.MsgUpdateClient):
+            apply_client_message(ctx, message.client_id, message.client_message)
 
 
 def handle_submit_misbehaviour(

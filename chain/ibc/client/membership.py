@@ -99,8 +99,8 @@ def _prepare(ctx: Context, client_id: str, proof: Proof, delay: Delay) -> _Ancho
     latest = Height.from_proto(client.latest_height)
     if latest < proof.height:
         raise InvalidHeight(
-            f"client state height < proof height ({latest} < {proof.height}), please ensure the "
-            f"client has been updated"
+            f"proof verification failed: client state height < proof height ({latest} < "
+            f"{proof.height}), please ensure the client has been updated"
         )
     consensus = state.get_consensus_state(ctx, client_id, proof.height)
     if consensus is None:
