@@ -15,6 +15,7 @@ from chain._pb.margin.insurance.v1 import insurance_pb2
 from chain._pb.margin.liquidation.v1 import liquidation_pb2
 from chain._pb.margin.markets.v1 import markets_pb2
 from chain._pb.margin.oracle.v1 import oracle_pb2
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain._pb.margin.validators.v1 import validators_pb2
 from chain.modules.auth import types as auth_types
 from chain.modules.bank import types as bank_types
@@ -23,8 +24,10 @@ from chain.modules.insurance import types as insurance_types
 from chain.modules.liquidation import types as liquidation_types
 from chain.modules.markets import params as markets_params
 from chain.modules.oracle import params as oracle_params
+from chain.modules.scenarios import types as scenarios_types
 from chain.modules.validators import types as validators_types
 from chain.runtime.genesis import to_json
+from chain.units import PPM
 from localnet.actors import ACTORS, COUNCIL
 from localnet.homes import derive_validator_key
 from localnet.topology import ChainSpec
@@ -63,12 +66,22 @@ def make_app_state(chain: ChainSpec, options: GenesisOptions | None = None) -> d
     if chain.kind == "hub":
         parts |= {
             "oracle": to_json(make_oracle(options)),
+            "scenarios": to_json(make_scenarios()),
             "markets": to_json(make_markets()),
             "collateral": to_json(make_collateral()),
             "liquidation": to_json(make_liquidation()),
             "insurance": to_json(_make_insurance()),
         }
     return parts
+
+
+def make_scenarios() -> scenarios_pb2.GenesisState:
+    """ETH by `pmrm21`, quoted in USDC, for accounts that choose portfolio margin."""
+    underlying = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21", stable_asset="USDC")
+    return scenarios_pb2.GenesisState(
+        params=scenarios_types.build_default_params(),
+        underlyings=[scenarios_pb2.UnderlyingState(current=underlying)],
+    )
 
 
 def make_balances(chain: ChainSpec) -> dict[str, dict[str, int]]:
@@ -190,6 +203,9 @@ def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
                 confidence_ppm_min=850_000,
                 volatility_initial_wad=str(_WAD * 8 // 10),
                 volatility_max_wad=str(_WAD * 15 // 10),
+                depth_usd_max=20_000_000,
+                volume_usd_max=1_000_000_000,
+                index_weight_ppm=PPM,
             ),
             oracle_pb2.AssetParams(
                 asset="USDC",
@@ -199,9 +215,13 @@ def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
                 confidence_ppm_min=950_000,
                 volatility_initial_wad=str(_WAD * 2 // 100),
                 volatility_max_wad=str(_WAD),
+                depth_usd_max=50_000_000,
+                volume_usd_max=1_000_000_000,
             ),
         ]
     )
+    params.correlation.assets.extend(["ETH", "USDC"])
+    params.correlation.prior_ppm.extend([PPM, 0, 0, PPM])
     return oracle_pb2.GenesisState(params=params)
 
 
@@ -246,7 +266,7 @@ def make_collateral() -> collateral_pb2.GenesisState:
                 asset="ETH",
                 market_haircut_ppm=150_000,
                 market_haircut_min_ppm=100_000,
-                market_haircut_max_ppm=400_000,
+                market_haircut_max_ppm=500_000,
                 volatility_beta_ppm=50_000,
                 volatility_reference_wad=str(_WAD),
                 size_factor_wad=str(_WAD // 1_000),

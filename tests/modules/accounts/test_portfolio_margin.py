@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.accounts.v1 import tx_pb2 as pb
 from chain._pb.margin.scenarios.v1 import scenarios_pb2
-from chain.modules.accounts import genesis, handlers, margin
+from chain.modules.accounts import genesis, handlers, hooks, margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.errors import AccountLocked, InsufficientMargin, InvalidAccount
 from chain.modules.accounts.types import AccountId, MarginMode, Position
@@ -29,6 +29,7 @@ from tests.modules.economy import (
     NOW,
     SELL,
     USD,
+    advance,
     build_asset_params,
     build_economy,
     build_market,
@@ -218,6 +219,16 @@ def test_a_genesis_account_without_a_mode_is_standard(ctx):
     message = accounts.encode_account(get_account(ctx, BOB))
     message.margin_mode = 0
     assert accounts.decode_account(message).margin_mode is MarginMode.STANDARD
+
+
+def test_the_block_hook_finds_a_portfolio_account_at_each_price(ctx):
+    open_long(ctx)
+    set_mode(ctx, PORTFOLIO)
+    for price in (2_000, 1_600, 1_300, 2_400):
+        advance(ctx, ETH=price, USDC=1)
+        hooks.refresh_margin_states(ctx)
+        recorded, _ = accounts.get_margin_state(ctx, ID)
+        assert recorded is margin.compute_account_margin(ctx, get_account(ctx, BOB)).state
 
 
 @given(st.integers(-1_000, 1_000), st.integers(-1_000, 1_000))
