@@ -25,11 +25,10 @@ from localnet.interop import hermes_scenarios
 from localnet.interop.binaries import find_hermes, find_simd
 from localnet.interop.mrelay import Mrelay, RelayedChain, RelayedPath
 from localnet.interop.mrelay_scenarios import build_link
-from localnet.interop.sides import Link, wait_until_acknowledged
+from localnet.interop.sides import GAS_PER_MESSAGE, Link, wait_until_acknowledged
 from localnet.interop.world import World
 
 TRANSFERS_PER_TX: Final = 10
-GAS_PER_TRANSFER: Final = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def relay_transfers(link: Link, count: int) -> float:
     with link.a.side.connect() as client:
         started = time.monotonic()
         message = link.build_transfer(1)
-        gas_limit = TRANSFERS_PER_TX * GAS_PER_TRANSFER
+        gas_limit = TRANSFERS_PER_TX * GAS_PER_MESSAGE
         sent = [
             client.submit(wallet, [message] * TRANSFERS_PER_TX, gas_limit=gas_limit)
             for _ in range(count // TRANSFERS_PER_TX)

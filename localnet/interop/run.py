@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from localnet.interop import (
+    hermes_commands,
     hermes_misbehaviour,
     hermes_scenarios,
     mrelay_scenarios,
@@ -19,6 +20,7 @@ from localnet.interop.world import World
 DEFAULT_ROOT: Final = Path(".localnet-interop")
 SCENARIOS: Final[tuple[Scenario[World], ...]] = (
     *hermes_scenarios.SCENARIOS,
+    *hermes_commands.SCENARIOS,
     *mrelay_scenarios.SCENARIOS,
     *wallet_scenarios.SCENARIOS,
     *hermes_misbehaviour.SCENARIOS,

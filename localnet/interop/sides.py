@@ -25,6 +25,7 @@ TRANSFER_PORT: Final = "transfer"
 SEEN_TIMEOUT_S: Final = 120.0
 PACKET_TIMEOUT_S: Final = 600
 GAS_LIMIT: Final = 2_000_000
+GAS_PER_MESSAGE: Final = 400_000
 _POLL_S: Final = 0.2
 
 
@@ -64,7 +65,8 @@ class Side:
     def deliver(self, name: str, *messages: Message) -> TxOutcome:
         """One transaction of a named account, in a block; raises TxRefused, WaitTimeout."""
         with self.connect() as client:
-            sent = client.submit(self.get_wallet(name), messages, gas_limit=GAS_LIMIT)
+            gas_limit = max(GAS_LIMIT, len(messages) * GAS_PER_MESSAGE)
+            sent = client.submit(self.get_wallet(name), messages, gas_limit=gas_limit)
             return sent.wait()
 
     def get_height(self) -> int:
