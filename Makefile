@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DIR ?=
 .DEFAULT_GOAL := help
-.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors typescript interop bench clean
+.PHONY: help install proto cometbft localnet demo down lint format test test-unit test-e2e vectors typescript interop bench calibrate clean
 
 help: ## List the jobs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ interop: install ## Hermes, mrelay, CosmJS, cosmpy against our chains and a real
 bench: install ## Print the figures of every benchmark
 	@$(BIN)/python -m benchmarks
 
+calibrate: install ## Judge the shipped risk parameters by recorded prices in DIR=FOLDER (default: ../shared/data/market)
+	@$(BIN)/python -m calibration $(if $(DIR),--data "$(DIR)") $(if $(OUTPUT),--output "$(OUTPUT)")
+
 clean: ## Remove everything that was built or started here
 	@rm -rf $(VENV) chain/_pb .localnet \
-		.localnet-demo .localnet-interop $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/src $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+		.localnet-demo .localnet-interop .calibration $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/src $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

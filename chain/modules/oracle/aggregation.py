@@ -125,6 +125,13 @@ def compute_first_volatility(rules: AssetRules, price_wad: int, time_ns: int) ->
     )
 
 
+def compute_garch_omega_wad(rules: OracleRules, asset: AssetRules) -> int:
+    """The forecast's constant: it makes the governed long-run volatility the mean."""
+    long_run = asset.volatility_long_run_wad
+    rest_ppm = PPM - rules.garch_alpha_ppm - rules.garch_beta_ppm
+    return mul_div_floor(rest_ppm * long_run, long_run, PPM * WAD)
+
+
 def compute_next_volatility(
     record: VolatilityRecord, rules: OracleRules, asset: AssetRules, price_wad: int, time_ns: int
 ) -> VolatilityRecord:
@@ -149,7 +156,7 @@ def compute_next_volatility(
             record.base_garch_variance_wad,
             log_return,
             delta_t_s,
-            omega_wad=rules.garch_omega_wad,
+            omega_wad=compute_garch_omega_wad(rules, asset),
             alpha_ppm=rules.garch_alpha_ppm,
             beta_ppm=rules.garch_beta_ppm,
         ),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
 from chain.modules.oracle.errors import InvalidOracleParams
 from chain.risk.correlation import validate_correlation
-from chain.units import PPM, WAD, parse_amount, parse_nonnegative
+from chain.units import PPM, WAD, parse_amount
 
 ASSETS_MAX = 64
 AGE_S_MAX = 86_400
@@ -41,6 +41,11 @@ def validate_params(params: pb.Params) -> None:
         _require(largest, 1, VOLATILITY_MAX_WAD, f"{name} volatility_max_wad")
         initial = parse_amount(asset.volatility_initial_wad, f"{name} volatility_initial_wad")
         _require(initial, 1, largest, f"{name} volatility_initial_wad")
+        if asset.volatility_long_run_wad:
+            long_run = parse_amount(
+                asset.volatility_long_run_wad, f"{name} volatility_long_run_wad"
+            )
+            _require(long_run, 1, largest, f"{name} volatility_long_run_wad")
         _require(asset.depth_usd_max, 0, USD_MAX, f"{name} depth_usd_max")
         _require(asset.volume_usd_max, 0, USD_MAX, f"{name} volume_usd_max")
         _require(asset.index_weight_ppm, 0, PPM, f"{name} index_weight_ppm")
@@ -55,12 +60,6 @@ def validate_params(params: pb.Params) -> None:
     _require(params.volatility_interval_s, 1, AGE_S_MAX, "volatility_interval_s")
     _require(params.lambda_ppm, 0, PPM, "lambda_ppm")
     _require(params.return_ppm_max, 1, 5 * PPM, "return_ppm_max")
-    _require(
-        parse_nonnegative(params.garch_omega_wad, "garch_omega_wad"),
-        0,
-        VOLATILITY_MAX_WAD,
-        "garch_omega_wad",
-    )
     _require(params.garch_alpha_ppm + params.garch_beta_ppm, 0, PPM, "garch alpha + beta")
 
 
@@ -92,7 +91,7 @@ def split_rows(entries: Sequence[int], size: int) -> tuple[tuple[int, ...], ...]
 
 
 def build_default_params() -> pb.Params:
-    """The rules of a chain that prices nothing yet."""
+    """The rules of a chain that prices nothing yet; docs/specs/calibration.md supports them."""
     return pb.Params(
         market_time_scale=1,
         source_age_s_max=30,
@@ -101,8 +100,7 @@ def build_default_params() -> pb.Params:
         volatility_interval_s=3_600,
         lambda_ppm=940_000,
         return_ppm_max=PPM,
-        garch_omega_wad="0",
-        garch_alpha_ppm=50_000,
-        garch_beta_ppm=900_000,
-        correlation=pb.CorrelationParams(lambda_ppm=940_000),
+        garch_alpha_ppm=70_000,
+        garch_beta_ppm=917_000,
+        correlation=pb.CorrelationParams(lambda_ppm=940_000, band_ppm=400_000),
     )

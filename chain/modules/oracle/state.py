@@ -57,6 +57,9 @@ def parse_rules(params: pb.Params) -> OracleRules:
                 confidence_ppm_min=a.confidence_ppm_min,
                 volatility_initial_wad=int(a.volatility_initial_wad or "0"),
                 volatility_max_wad=int(a.volatility_max_wad or "0"),
+                volatility_long_run_wad=int(
+                    a.volatility_long_run_wad or a.volatility_initial_wad or "0"
+                ),
                 depth_usd_max=a.depth_usd_max,
                 volume_usd_max=a.volume_usd_max,
                 index_weight_ppm=a.index_weight_ppm,
@@ -70,7 +73,6 @@ def parse_rules(params: pb.Params) -> OracleRules:
         volatility_interval_s=params.volatility_interval_s,
         lambda_ppm=params.lambda_ppm,
         return_ppm_max=params.return_ppm_max,
-        garch_omega_wad=int(params.garch_omega_wad or "0"),
         garch_alpha_ppm=params.garch_alpha_ppm,
         garch_beta_ppm=params.garch_beta_ppm,
         correlation=CorrelationRules(

@@ -84,6 +84,7 @@ class AssetRules:
     confidence_ppm_min: int
     volatility_initial_wad: int
     volatility_max_wad: int
+    volatility_long_run_wad: int = 0
     depth_usd_max: int = 0
     volume_usd_max: int = 0
     index_weight_ppm: int = 0
@@ -111,7 +112,6 @@ class OracleRules:
     volatility_interval_s: int
     lambda_ppm: int
     return_ppm_max: int
-    garch_omega_wad: int
     garch_alpha_ppm: int
     garch_beta_ppm: int
     correlation: CorrelationRules = CorrelationRules()

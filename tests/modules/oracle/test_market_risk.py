@@ -82,6 +82,22 @@ def test_margin_uses_the_larger_of_both_forecasts():
     assert (root - 1) ** 2 < record.garch_variance_wad * WAD <= root**2
 
 
+def test_forecast_of_a_still_market_comes_to_rest_below_its_long_run_volatility():
+    ctx = build_context()
+    params = build_risk_params()
+    params.assets[1].volatility_long_run_wad = str(WAD)
+    params.garch_alpha_ppm, params.garch_beta_ppm = 100_000, 800_000
+    state.set_params(ctx, params)
+    play(ctx, 1, ETH=2_000)
+    for _ in range(60):
+        play(ctx, HOUR_S, ETH=2_000)
+    # With no returns at all the fixed point of v = 0.1 + 0.8·v is one half.
+    record = state.get_volatility_record(ctx, "ETH")
+    assert abs(record.garch_variance_wad - WAD // 2) < WAD // 10**5
+    assert record.ewma_variance_wad < WAD // 50
+    assert abs(state.get_volatility_wad(ctx, "ETH") - 707_107 * WAD // 10**6) < WAD // 10**4
+
+
 def test_governed_correlation_holds_until_the_first_sample():
     ctx = build_context()
     assert get_correlation(ctx) == 800_000

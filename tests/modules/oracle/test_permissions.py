@@ -87,6 +87,8 @@ def test_unknown_asset(ctx):
         ("ETH", {"volatility_max_wad": str(101 * WAD)}, InvalidOracleParams),
         ("ETH", {"volatility_initial_wad": str(11 * WAD)}, InvalidOracleParams),
         ("ETH", {"volatility_initial_wad": "x"}, InvalidAmount),
+        ("ETH", {"volatility_long_run_wad": str(11 * WAD)}, InvalidOracleParams),
+        ("ETH", {"volatility_long_run_wad": "-1"}, InvalidAmount),
     ],
 )
 def test_bad_asset_parameters(asset, changes, error):
@@ -106,7 +108,6 @@ def test_bad_asset_parameters(asset, changes, error):
         ("volatility_interval_s", 0),
         ("lambda_ppm", 1_000_001),
         ("garch_beta_ppm", 1_000_000),
-        ("garch_omega_wad", "-1"),
     ],
 )
 def test_bad_parameters(field, value):
