@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from localnet.interop import (
     hermes_commands,
@@ -14,7 +15,7 @@ from localnet.interop import (
     mrelay_scenarios,
     wallet_scenarios,
 )
-from localnet.interop.scenario import Outcome, Scenario, play_all
+from localnet.interop.scenario import CLIENTS, Outcome, Scenario, play_all
 from localnet.interop.world import World
 
 DEFAULT_ROOT: Final = Path(".localnet-interop")
@@ -69,19 +70,23 @@ def play(
 
 
 def build_table(outcomes: Sequence[Outcome]) -> Table:
-    """The outcomes for a terminal: scenario by client, with what was seen or the failing call."""
+    """The outcomes for a terminal, scenario by client: passed in how long, or the failing call."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("scenario", "client", "", "s", "seen"):
-        table.add_column(title, overflow="fold", justify="right" if title == "s" else "left")
+    clients = [client for client in CLIENTS if any(o.client == client for o in outcomes)]
+    for title in ("scenario", *clients):
+        table.add_column(title, overflow="fold")
+    rows: dict[str, dict[str, Text]] = {}
     for outcome in outcomes:
-        table.add_row(
-            outcome.name,
-            outcome.client,
-            "[green]pass[/green]" if outcome.is_pass else "[red]FAIL[/red]",
-            f"{outcome.seconds:.1f}",
-            outcome.seen or outcome.failure,
-        )
+        rows.setdefault(outcome.name, {})[outcome.client] = _render(outcome)
+    for name, cells in rows.items():
+        table.add_row(name, *(cells.get(client, Text()) for client in clients))
     return table
+
+
+def _render(outcome: Outcome) -> Text:
+    if outcome.is_pass:
+        return Text(f"pass {outcome.seconds:.1f} s", "green")
+    return Text(f"FAIL {outcome.failure}", "red")
 
 
 def show(console: Console, outcomes: Sequence[Outcome]) -> None:

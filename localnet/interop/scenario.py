@@ -58,6 +58,7 @@ def play_all(
         seen = failure = ""
         try:
             seen = scenario.play(world)
+            progress(f"  pass: {seen}")
         except Exception as error:  # noqa: BLE001  (whatever a client does, the table shows it)
             failure = f"{type(error).__name__}: {error}".strip()
             progress(f"  failed: {failure}")

@@ -59,13 +59,18 @@ def test_the_document_counts_and_shows_failures() -> None:
     assert second["failure"]
 
 
-def test_the_table_names_the_failing_call() -> None:
+def test_the_table_is_scenario_by_client_and_names_the_failing_call() -> None:
+    more = (*play(), *play_all([Scenario("first", "mrelay", fail)], None, lambda _: None))
     text = io.StringIO()
-    run.show(Console(file=text, width=140), play())
-    lines = text.getvalue().splitlines()
-    assert "FAIL" in lines[2]
-    assert "hermes create client: no such chain" in lines[2]
-    assert lines[-1] == "2 of 4 pass"
+    run.show(Console(file=text, width=200), more)
+    title, first, second, third, fourth, count = text.getvalue().splitlines()
+    assert title.split() == ["scenario", "hermes", "mrelay"]
+    assert "pass 0.0 s" in first.split("FAIL")[0]
+    assert first.rstrip().endswith("FAIL ScenarioFailed: hermes create client: no such chain")
+    assert "hermes create client: no such chain" in second
+    assert "KeyError: 'client_id'" in third
+    assert fourth.rstrip().endswith("pass 0.0 s")
+    assert count == "2 of 5 pass"
 
 
 def test_require() -> None:
