@@ -18,12 +18,14 @@ from chain.modules import (
     markets,
     oracle,
     scenarios,
+    venues,
 )
 from chain.modules.collateral.packets import PACKET_HANDLERS as COLLATERAL_PACKETS
 from chain.modules.liquidation.packets import PACKET_HANDLERS as LIQUIDATION_PACKETS
 from chain.modules.liquidation.vouchers import TRANSFER_HOOKS
+from chain.modules.venues.packets import PACKET_HANDLERS as VENUES_PACKETS
 
-MARGIN: Final = MarginApplication({**COLLATERAL_PACKETS, **LIQUIDATION_PACKETS})
+MARGIN: Final = MarginApplication({**COLLATERAL_PACKETS, **LIQUIDATION_PACKETS, **VENUES_PACKETS})
 """What the hub does with margin-1 packets."""
 
 TRANSFER: Final = TransferApplication(TRANSFER_HOOKS)
@@ -39,6 +41,7 @@ HUB = build_chain(
         accounts.MODULE,
         markets.MODULE,
         collateral.MODULE,
+        venues.MODULE,
         insurance.MODULE,
         liquidation.MODULE,
         desk.MODULE,

@@ -8,11 +8,12 @@ from chain.ibc.apps import transfer
 from chain.ibc.apps.margin import PORT, MarginApplication
 from chain.ibc.apps.transfer.application import TransferApplication
 from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
-from chain.modules import council, vault
+from chain.modules import council, vault, venue
 from chain.modules.vault.packets import PACKET_HANDLERS as VAULT_PACKETS
+from chain.modules.venue.handlers import PACKET_HANDLERS as VENUE_PACKETS
 
-MARGIN: Final = MarginApplication(VAULT_PACKETS)
-"""What a vault does with margin-1 packets."""
+MARGIN: Final = MarginApplication({**VAULT_PACKETS, **VENUE_PACKETS})
+"""What vault and venue do with margin-1 packets."""
 
 SPOKE = build_chain(
     "margin-spoke",
@@ -22,5 +23,6 @@ SPOKE = build_chain(
         ),
         transfer.module(council.state.get_authority),
         vault.MODULE,
+        venue.MODULE,
     ),
 )

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from chain.units import PPM, WAD, ceil_div, clamp
+from chain.units import PPM, WAD, ceil_div, clamp, mul_ppm_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +12,14 @@ class VenuePosition:
     """A signed position at one venue, as last acknowledged.
 
     `size` is in any quantum, the same for all; `latency_ppm` the premium of the venue's route;
-    `report_age_s` the age of its report; `is_normal` whether its route is in mode NORMAL.
+    `report_age_s` the age of its report; `staleness_ppm` how far its route's haircut for not being
+    NORMAL has risen.
     """
 
     size: int
     latency_ppm: int
     report_age_s: int
-    is_normal: bool
+    staleness_ppm: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,15 @@ class NettingResult:
 
 
 def compute_netting_share_ppm(position: VenuePosition, terms: NettingTerms) -> int:
-    """How much of a venue's position may net: all when fresh, none when stale or not NORMAL."""
-    if not position.is_normal:
-        return 0
+    """How much of a venue's position may net: all when fresh, none when stale.
+
+    On a route that is not NORMAL it ramps out as the route's staleness rises.
+    """
     if terms.stale_s <= terms.fresh_s:
-        return PPM if position.report_age_s <= terms.fresh_s else 0
-    left = (terms.stale_s - position.report_age_s) * PPM // (terms.stale_s - terms.fresh_s)
-    return clamp(left, 0, PPM)
+        left = PPM if position.report_age_s <= terms.fresh_s else 0
+    else:
+        left = (terms.stale_s - position.report_age_s) * PPM // (terms.stale_s - terms.fresh_s)
+    return mul_ppm_floor(clamp(left, 0, PPM), PPM - clamp(position.staleness_ppm, 0, PPM))
 
 
 def compute_netting(
@@ -91,3 +95,49 @@ def compute_siloed_uusd(
         ceil_div(abs(position.size) * price_wad * terms.maintenance_ppm, unit)
         for position in positions
     )
+
+
+HUB: Final = ""
+"""The name of the hub among the venues of an underlying."""
+
+
+@dataclass(frozen=True, slots=True)
+class NettedLeg:
+    """A position of an underlying at one venue, in WAD, and how much of it may net."""
+
+    venue_id: str
+    position: VenuePosition
+    share_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingNetting:
+    """One underlying over all its venues; `change_*` is against the hub's position alone."""
+
+    asset: str
+    price_wad: int
+    terms: NettingTerms
+    legs: tuple[NettedLeg, ...]
+    result: NettingResult
+    siloed_uusd: int
+    change_uusd: int
+    change_initial_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenueMargin:
+    """What positions at venues add to an account's margin, uusd."""
+
+    underlyings: tuple[UnderlyingNetting, ...] = ()
+    pnl_uusd: int = 0
+    pnl_initial_uusd: int = 0
+
+    @property
+    def maintenance_uusd(self) -> int:
+        """What they add to the maintenance requirement (negative: what they take off)."""
+        return sum(row.change_uusd for row in self.underlyings)
+
+    @property
+    def initial_uusd(self) -> int:
+        """What they add to the initial requirement."""
+        return sum(row.change_initial_uusd for row in self.underlyings)

@@ -14,7 +14,7 @@ from chain.risk.netting import (
 from chain.units import PPM, UUSD, WAD
 
 TERMS = NettingTerms(maintenance_ppm=50_000, basis_ppm=10_000, fresh_s=60, stale_s=120)
-LONG = VenuePosition(10 * 10**8, latency_ppm=3_311, report_age_s=5, is_normal=True)
+LONG = VenuePosition(10 * 10**8, latency_ppm=3_311, report_age_s=5, staleness_ppm=0)
 SHORT = replace(LONG, size=-8 * 10**8)
 PRICE = 50_000 * WAD
 
@@ -23,7 +23,7 @@ venues = st.builds(
     st.integers(-(10**12), 10**12),
     st.integers(0, 100_000),
     st.integers(0, 200),
-    st.booleans(),
+    st.integers(0, PPM),
 )
 
 
@@ -42,23 +42,25 @@ def test_slower_leg_sets_the_basis_charge():
 
 
 @pytest.mark.parametrize(
-    ("age_s", "is_normal", "share_ppm"),
+    ("age_s", "staleness_ppm", "share_ppm"),
     [
-        (0, True, PPM),
-        (60, True, PPM),
-        (90, True, 500_000),
-        (120, True, 0),
-        (500, True, 0),
-        (0, False, 0),
+        (0, 0, PPM),
+        (60, 0, PPM),
+        (90, 0, 500_000),
+        (120, 0, 0),
+        (500, 0, 0),
+        (0, PPM, 0),
+        (0, 250_000, 750_000),
+        (90, 500_000, 250_000),
     ],
 )
-def test_netting_ramps_out_with_age_and_stops_off_normal(age_s, is_normal, share_ppm):
-    position = replace(SHORT, report_age_s=age_s, is_normal=is_normal)
+def test_netting_ramps_out_with_age_and_off_normal(age_s, staleness_ppm, share_ppm):
+    position = replace(SHORT, report_age_s=age_s, staleness_ppm=staleness_ppm)
     assert compute_netting_share_ppm(position, TERMS) == share_ppm
 
 
 def test_what_may_not_net_stands_alone():
-    result = compute_netting([LONG, replace(SHORT, is_normal=False)], TERMS, PRICE, 8)
+    result = compute_netting([LONG, replace(SHORT, staleness_ppm=PPM)], TERMS, PRICE, 8)
     assert result.hedged == 0
     assert result.requirement_uusd == 45_000 * UUSD
 

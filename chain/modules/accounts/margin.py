@@ -25,6 +25,7 @@ from chain.modules.markets.types import Market, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
+from chain.modules.venues import netting as venues_netting
 from chain.risk.haircut import compute_lien_value
 from chain.risk.margin import (
     LinearTerms,
@@ -191,6 +192,14 @@ def compute_account_margin(
         initial = sum(position.initial_uusd for position in positions)
     else:
         maintenance, initial = required.maintenance_uusd, required.initial_uusd
+    # A portfolio is margined as a whole: its venues net among themselves.
+    own = positions if required is None else ()
+    venues = venues_netting.compute_venue_margin(ctx, account.id, own, shared)
+    if venues is not None:
+        equity += venues.pnl_uusd
+        equity_initial += venues.pnl_initial_uusd
+        maintenance += venues.maintenance_uusd
+        initial += venues.initial_uusd
     return AccountMargin(
         cash_uusd=account.cash_uusd,
         collateral_uusd=collateral_uusd,
@@ -203,6 +212,7 @@ def compute_account_margin(
         state=compute_margin_state(equity, maintenance),
         liens=liens,
         positions=positions,
+        venues=venues,
         mode=account.margin_mode,
         multiplier_ppm=multiplier_ppm,
         portfolio=required,
@@ -245,7 +255,7 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     positions, orders nor debts needs no prices: nothing can be owed.
     """
     margin = compute_account_margin(ctx, account_after)
-    if not margin.positions and account_after.cash_uusd >= 0:
+    if not margin.positions and not margin.venues and account_after.cash_uusd >= 0:
         return margin
     require_initial_margin(ctx, margin)
     missing = compute_shortfall_uusd(margin.equity_uusd, margin.maintenance_uusd, WITHDRAWAL_RATIO)

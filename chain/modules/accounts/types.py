@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from chain.modules.accounts.errors import InvalidAccount
 from chain.risk.haircut import HaircutFactors, LienValue
 from chain.risk.margin import LinearTerms, MarginState
+from chain.risk.netting import VenueMargin
 from chain.risk.portfolio import Portfolio, PortfolioMargin
 from chain.runtime.address import decode_address
 from chain.units import PPM, Address
@@ -145,6 +146,8 @@ class UnderlyingMargin:
     asset: str
     preset: str
     portfolio: Portfolio
+    amount_low_wad: int
+    amount_high_wad: int
     margin: PortfolioMargin
     loss_uusd: int
     loss_initial_uusd: int
@@ -188,6 +191,7 @@ class AccountMargin:
     state: MarginState
     liens: tuple[LienMargin, ...]
     positions: tuple[PositionMargin, ...]
+    venues: VenueMargin | None = None
     mode: MarginMode = MarginMode.STANDARD
     multiplier_ppm: int = PPM
     portfolio: PortfolioRequirement | None = None

@@ -23,7 +23,9 @@ from chain.modules.markets import matching
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import Side, TimeInForce
 from chain.modules.oracle import state as oracle
+from chain.modules.venues import state as venues
 from chain.risk.margin import compute_gmr_ppm, compute_margin_state
+from chain.risk.netting import HUB, compute_siloed_uusd
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
 from chain.units import PPM, WAD, ceil_div, floor_div, parse_amount, parse_signed
@@ -39,6 +41,7 @@ VOLATILITY_MOVES_PPM: Final = (-300_000, 0, 450_000)
 _PRICE_UNIT: Final = 10**12
 """Liquidation prices are exact to a uusd a unit."""
 _LADDER_STEPS: Final = 24
+_WAD_DECIMALS: Final = 18
 _VOLATILITY_MAX_WAD: Final = 100 * WAD
 
 
@@ -314,9 +317,24 @@ def query_liquidation_prices(
 
 
 def _compute_alone_uusd(ctx: Context, account: Account, market_id: str) -> int:
-    """The maintenance requirement of one market's position alone."""
-    alone = Account(account.owner, account.number, 0, {market_id: account.positions[market_id]}, {})
-    return accounts_margin.compute_account_margin(ctx, alone, orders=()).maintenance_uusd
+    """The maintenance requirement of one market's position alone, without venues."""
+    held = {market_id: account.positions[market_id]}
+    alone = Account(account.owner, account.number, 0, held, {})
+    margin = accounts_margin.compute_account_margin(ctx, alone, orders=())
+    return sum(line.maintenance_uusd for line in margin.positions)
+
+
+def _add_venues(ctx: Context, silos: dict[str, list[int]], margin: AccountMargin) -> None:
+    """Add to each silo what the positions at its venue would need alone."""
+    for row in margin.venues.underlyings if margin.venues else ():
+        for leg in row.legs:
+            if leg.venue_id == HUB:
+                continue
+            venue = venues.require_venue(ctx, leg.venue_id)
+            chain_id = collateral.require_route(ctx, venue.route_id).chain_id
+            silos.setdefault(chain_id, [0, 0, 0])[2] += compute_siloed_uusd(
+                [leg.position], row.terms, row.price_wad, _WAD_DECIMALS
+            )
 
 
 def query_utilisation(
@@ -334,6 +352,7 @@ def query_utilisation(
     home[0] += max(0, account.cash_uusd)
     home[1] += account.cash_uusd + margin.unrealised_uusd
     home[2] += sum(_compute_alone_uusd(ctx, account, market) for market in account.positions)
+    _add_venues(ctx, silos, margin)
     gross = sum(silo[0] for silo in silos.values())
     siloed = sum(silo[2] for silo in silos.values())
     used = ceil_div(margin.maintenance_uusd * PPM, gross) if gross else None
