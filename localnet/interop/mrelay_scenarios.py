@@ -245,7 +245,11 @@ SCENARIOS: Final[tuple[Scenario[World], ...]] = (
     _transfers(HUB_SIMD),
     _transfers(SIMD_HUB),
     _transfers(HUB_SPOKE),
-    Scenario("clear, query pending", "mrelay", lambda world: clear_packets(world, HUB_SIMD)),
+    Scenario(
+        "clear packets, query packet pending",
+        "mrelay",
+        lambda world: clear_packets(world, HUB_SIMD),
+    ),
     Scenario("timeouts: hub and ibc-go", "mrelay", lambda w: relay_timeouts(w, HUB_SIMD)),
     Scenario("client refresh", "mrelay", lambda world: refresh_clients(world, HUB_SIMD)),
     Scenario("deposit by memo, withdrawal home", "mrelay", deposit_from_ibc_go),
