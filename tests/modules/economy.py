@@ -200,3 +200,13 @@ def set_step_bound(ctx, asset="ETH"):
     """Mark the price as still moving."""
     price = oracle.get_price(ctx, asset)
     oracle.set_price(ctx, replace(price, step_bound_active=True))
+
+
+def correlate(ctx, rho_ppm):
+    """BTC and ETH correlate so much by governance."""
+    params = oracle_pb2.Params()
+    params.CopyFrom(oracle.get_params(ctx))
+    del params.correlation.assets[:], params.correlation.prior_ppm[:]
+    params.correlation.assets.extend(["BTC", "ETH"])
+    params.correlation.prior_ppm.extend([PPM, rho_ppm, rho_ppm, PPM])
+    oracle.set_params(ctx, params)

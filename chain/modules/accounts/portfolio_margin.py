@@ -23,6 +23,7 @@ from chain.units import PPM, WAD, ceil_div, clamp
 
 _WAD_IN_UUSD: Final = 10**12
 _PPM_IN_WAD: Final = WAD // PPM
+_PROBE_WAD: Final = 10**6 * WAD
 _STABLE_WAD_MIN: Final = WAD // 100
 _STABLE_WAD_MAX: Final = 100 * WAD
 
@@ -96,6 +97,29 @@ def _price_exposure(
     return portfolio, compute_portfolio_margin(portfolio, underlying.scenario_set)
 
 
+def compute_unit_bound_wad(ctx: Context, asset: str, spot_wad: int) -> int:
+    """The most that maintenance may ask of one unit of an underlying's perpetuals, WAD.
+
+    Long or short, by the set in force and the one before it, while the ramp goes from one to the
+    other; 0 without a set. The requirement of perpetuals alone is proportional to their amount, so
+    netting them, and correlating underlyings, asks no more than this of each unit.
+    """
+    rules = scenarios.get_rules(ctx, asset)
+    if rules is None:
+        return 0
+    sets = [rules.current] if rules.previous is None else [rules.current, rules.previous]
+    return max(
+        ceil_div(
+            _price_exposure(ctx, rules_set, sign * _PROBE_WAD, spot_wad)[
+                1
+            ].maintenance_requirement_wad,
+            _PROBE_WAD // WAD,
+        )
+        for rules_set in sets
+        for sign in (1, -1)
+    )
+
+
 def _to_loss_uusd(amount_wad: int, requirement_wad: int) -> int:
     """A requirement in uusd, rounded up, with the sign of the position that it is asked of."""
     requirement = ceil_div(requirement_wad, _WAD_IN_UUSD)
@@ -127,6 +151,8 @@ def _compute_underlying(
         asset=current.asset,
         preset=current.scenario_set.name,
         portfolio=portfolio,
+        amount_low_wad=exposure.low,
+        amount_high_wad=exposure.high,
         margin=margin,
         loss_uusd=maintenance if exposure.now >= 0 else -maintenance,
         loss_initial_uusd=initial,

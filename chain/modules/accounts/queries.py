@@ -20,6 +20,8 @@ from chain.modules.accounts.types import (
     parse_account_id,
 )
 from chain.modules.bank import state as bank
+from chain.modules.markets import state as markets
+from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import compute_gmr_ppm
 from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
@@ -63,10 +65,12 @@ def _encode_lien(line: LienMargin) -> pb.LienMargin:
         staleness_ppm=str(factors.staleness_ppm),
         haircut_ppm=str(line.value.haircut_ppm),
         counted_uusd=str(line.value.counted_uusd),
+        decimals=factors.decimals,
+        counted_initial_uusd=str(line.value.counted_initial_uusd),
     )
 
 
-def _encode_position(line: PositionMargin) -> pb.PositionMargin:
+def _encode_position(ctx: Context, line: PositionMargin) -> pb.PositionMargin:
     return pb.PositionMargin(
         position=accounts_pb2.Position(
             market=line.market,
@@ -85,6 +89,9 @@ def _encode_position(line: PositionMargin) -> pb.PositionMargin:
         initial_uusd=str(line.initial_uusd),
         worst_size_quantums=str(line.worst_size_quantums),
         order_loss_uusd=str(line.order_loss_uusd),
+        asset=line.asset,
+        quantum_decimals=markets.require_market(ctx, line.market).quantum_decimals,
+        funding_owed_uusd=str(line.funding_owed_uusd),
     )
 
 
@@ -95,7 +102,7 @@ _SHOCKS: Final = {
 }
 
 
-def _encode_underlying(line: UnderlyingMargin) -> pb.UnderlyingMargin:
+def _encode_underlying(ctx: Context, line: UnderlyingMargin) -> pb.UnderlyingMargin:
     portfolio, margin = line.portfolio, line.margin
     return pb.UnderlyingMargin(
         asset=line.asset,
@@ -125,6 +132,9 @@ def _encode_underlying(line: UnderlyingMargin) -> pb.UnderlyingMargin:
         loss_initial_low_uusd=str(line.loss_initial_low_uusd),
         loss_initial_high_uusd=str(line.loss_initial_high_uusd),
         maintenance_target_uusd=str(line.maintenance_target_uusd),
+        amount_low_wad=str(line.amount_low_wad),
+        amount_high_wad=str(line.amount_high_wad),
+        rules=scenarios.get_underlying_state(ctx, line.asset),
     )
 
 
@@ -155,10 +165,12 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         state=cast("accounts_pb2.MarginState", margin.state.value),
         withdrawable_uusd=str(compute_withdrawable_uusd(margin)),
         liens=[_encode_lien(line) for line in margin.liens],
-        positions=[_encode_position(line) for line in margin.positions],
+        positions=[_encode_position(ctx, line) for line in margin.positions],
         margin_mode=cast("accounts_pb2.MarginMode", margin.mode.value),
         multiplier_ppm=margin.multiplier_ppm,
-        underlyings=[_encode_underlying(line) for line in portfolio.underlyings],
+        initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
+        time_s=ctx.time_s,
+        underlyings=[_encode_underlying(ctx, line) for line in portfolio.underlyings],
         correlated_assets=portfolio.correlated_assets,
         correlation=[pb.CorrelationRow(rho_ppm=row) for row in portfolio.correlation_ppm],
     )

@@ -32,6 +32,12 @@ def get_rules(ctx: Context, asset: str) -> UnderlyingRules | None:
     return _parse(encoded) if encoded else None
 
 
+def get_underlying_state(ctx: Context, asset: str) -> pb.UnderlyingState | None:
+    """An underlying's rules as they are stored."""
+    encoded = ctx.kv(STORE).get(_UNDERLYING + asset.encode())
+    return pb.UnderlyingState.FromString(encoded) if encoded else None
+
+
 def set_underlying_state(ctx: Context, message: pb.UnderlyingState) -> None:
     """Store rules as they are; raises what parse_underlying_state raises."""
     parse_underlying_state(message)
@@ -52,8 +58,7 @@ def change_underlying(ctx: Context, underlying: pb.Underlying) -> int:
     Raises RampRunning while the last change ramps in, and what parse_underlying raises.
     """
     parse_underlying(underlying)
-    encoded = ctx.kv(STORE).get(_UNDERLYING + underlying.asset.encode())
-    before = pb.UnderlyingState.FromString(encoded) if encoded else None
+    before = get_underlying_state(ctx, underlying.asset)
     if before is not None and ctx.time_s < before.ramp_end_s:
         raise RampRunning(
             f"the last change of {underlying.asset} takes effect until {before.ramp_end_s}, it is "

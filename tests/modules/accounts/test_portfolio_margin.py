@@ -33,6 +33,7 @@ from tests.modules.economy import (
     build_asset_params,
     build_economy,
     build_market,
+    correlate,
     deposit,
     get_account,
     place,
@@ -181,6 +182,52 @@ def test_a_first_set_ramps_from_row_13(ctx):
         ctx, scenarios_pb2.UnderlyingState(current=SET, ramp_start_s=start, ramp_end_s=end)
     )
     assert compute(ctx).maintenance_uusd == standard
+
+
+def hold(ctx, **units):
+    """The requirement of whole units of BTC and ETH at 2,000 each, without orders."""
+    price = oracle.get_price(ctx, "ETH")
+    oracle.set_price(ctx, replace(price, asset="BTC"))
+    list_market(ctx, "BTC-USD", "BTC")
+    btc = scenarios_pb2.Underlying(asset="BTC", preset="pmrm21", stable_asset="USDC")
+    scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=btc))
+    names = {"btc": "BTC-USD", "eth": MARKET}
+    positions = {
+        names[asset]: Position(size * ETHER, size * 2_000 * USD) for asset, size in units.items()
+    }
+    return compute(ctx, positions=positions)
+
+
+def test_underlyings_without_a_correlation_add_up(ctx):
+    assert hold(ctx, btc=3, eth=-4).maintenance_uusd == 7 * 340 * USD
+
+
+@pytest.mark.parametrize(
+    ("rho_ppm", "btc", "eth", "units_e6"),
+    [
+        (0, 3, 4, 5_000_000),
+        (PPM, 3, 4, 7_000_000),
+        (PPM, 3, -4, 2_100_000),  # 30 % of 7: never less
+        (500_000, 8, -3, 7_000_000),
+        (500_000, 8, -8, 8_000_000),  # b = 2·rho·a: no gain left
+        (500_000, -8, 9, 8_544_004),
+    ],
+)
+def test_losses_of_underlyings_are_correlated(ctx, rho_ppm, btc, eth, units_e6):
+    correlate(ctx, rho_ppm)
+    result = hold(ctx, btc=btc, eth=eth)
+    assert -(-result.maintenance_uusd // 340) == pytest.approx(units_e6, abs=1)
+    assert result.portfolio.correlated_assets == ("BTC", "ETH")
+    assert len(result.positions) == 2
+
+
+def test_an_order_in_one_underlying_counts_beside_its_hedge_in_another(ctx):
+    correlate(ctx, 900_000)
+    before, filled = hold(ctx, btc=5, eth=-5), hold(ctx, btc=5, eth=-7)
+    place(ctx, BOB, SELL, 2 * ETHER, 210_000)
+    after = hold(ctx, btc=5, eth=-5)
+    assert after.maintenance_uusd == before.maintenance_uusd
+    assert before.initial_uusd < filled.initial_uusd <= after.initial_uusd
 
 
 def test_the_owner_chooses_the_mode_and_it_is_stored(ctx):
