@@ -35,5 +35,11 @@ MODULE = Module(
             query_pb2.QueryUtilisationResponse,
             queries.query_utilisation,
         ),
+        QueryRoute(
+            _QUERY + "Greeks",
+            query_pb2.QueryGreeksRequest,
+            query_pb2.QueryGreeksResponse,
+            queries.query_greeks,
+        ),
     ),
 )

@@ -24,11 +24,16 @@ from chain.modules.markets import state as markets
 from chain.modules.markets.types import Side, TimeInForce
 from chain.modules.oracle import state as oracle
 from chain.modules.venues import state as venues
-from chain.risk.margin import compute_gmr_ppm, compute_margin_state
+from chain.risk.margin import (
+    compute_gmr_ppm,
+    compute_margin_state,
+    compute_position_value_uusd,
+)
 from chain.risk.netting import HUB, compute_siloed_uusd
+from chain.risk.portfolio import Portfolio, compute_portfolio_greeks
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
-from chain.units import PPM, WAD, ceil_div, floor_div, parse_amount, parse_signed
+from chain.units import PPM, WAD, ceil_div, floor_div, mul_div_floor, parse_amount, parse_signed
 
 STEPS_MAX: Final = 32
 """Deposits, moves and orders of one simulation."""
@@ -373,3 +378,65 @@ def query_utilisation(
             for chain_id, silo in sorted(silos.items())
         ],
     )
+
+
+# Greeks
+
+
+def _build_portfolio(ctx: Context, margin: AccountMargin, asset: str, price_wad: int) -> Portfolio:
+    """An underlying's positions on the hub: as portfolio margin sees them, or the linear ones."""
+    for row in margin.portfolio.underlyings if margin.portfolio else ():
+        if row.asset == asset:
+            return row.portfolio
+    size_wad = sum(
+        line.position.size_quantums
+        * 10 ** (_WAD_DECIMALS - markets.require_market(ctx, line.market).quantum_decimals)
+        for line in margin.positions
+        if line.asset == asset
+    )
+    return Portfolio(spot_wad=price_wad, perp_wad=size_wad, perp_price_wad=price_wad)
+
+
+def _compute_collateral_delta_wad(ctx: Context, margin: AccountMargin, asset: str) -> int:
+    """What the account's liens move by as an underlying does, in its units; rounded down."""
+    total = 0
+    for line in margin.liens:
+        if collateral_prices.get_priced_asset(ctx, line.factors.asset) != asset:
+            continue
+        listed = collateral.require_asset(ctx, line.factors.asset)
+        quantity = collateral.compute_quantity_wad(
+            line.factors.recognized_amount, line.factors.decimals
+        )
+        rate_wad = collateral_prices.get_exchange_rate_wad(ctx, listed)
+        total += mul_div_floor(quantity, rate_wad, WAD)
+    return total
+
+
+def query_greeks(ctx: Context, request: pb.QueryGreeksRequest) -> pb.QueryGreeksResponse:
+    """How an account moves with each underlying: positions, collateral, venues."""
+    account = state.require_account(ctx, parse_account_id(request.owner, request.number))
+    margin = accounts_margin.compute_account_margin(ctx, account)
+    rows = {row.asset: row for row in (margin.venues.underlyings if margin.venues else ())}
+    assets = {*get_underlyings(ctx, account), *rows}
+    response = pb.QueryGreeksResponse()
+    for asset in sorted(assets):
+        price = oracle.get_price(ctx, asset)
+        assert price is not None, "only what has a price is listed"
+        greeks = compute_portfolio_greeks(_build_portfolio(ctx, margin, asset, price.price_wad))
+        held = _compute_collateral_delta_wad(ctx, margin, asset)
+        legs = rows[asset].legs if asset in rows else ()
+        abroad = sum(leg.position.size for leg in legs if leg.venue_id != HUB)
+        delta = greeks.delta_wad + held + abroad
+        response.underlyings.add(
+            asset=asset,
+            price_wad=str(price.price_wad),
+            delta_wad=str(greeks.delta_wad),
+            gamma_wad=str(greeks.gamma_wad),
+            vega_wad=str(greeks.vega_wad),
+            theta_wad=str(greeks.theta_wad),
+            rho_wad=str(greeks.rho_wad),
+            collateral_delta_wad=str(held),
+            venue_delta_wad=str(abroad),
+            delta_uusd=str(compute_position_value_uusd(delta, price.price_wad, _WAD_DECIMALS)),
+        )
+    return response

@@ -7,7 +7,7 @@ from chain._pb.margin.desk.v1 import query_pb2 as pb
 from chain.errors import ChainError
 from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.types import AccountId
+from chain.modules.accounts.types import AccountId, MarginMode
 from chain.modules.collateral.errors import CapExceeded
 from chain.modules.desk import queries
 from chain.modules.oracle import state as oracle
@@ -195,3 +195,29 @@ def test_an_empty_account_has_no_utilisation():
     answer = queries.query_utilisation(ctx, pb.QueryUtilisationRequest(owner=ALICE, number=7))
     assert answer.utilisation_ppm == ""
     assert oracle.get_price(ctx, "ETH").price_wad == 2_000 * WAD
+
+
+def test_greeks_are_of_positions_and_collateral_together():
+    ctx = build_world()
+    (row,) = queries.query_greeks(ctx, pb.QueryGreeksRequest(owner=ALICE)).underlyings
+    assert (row.asset, row.delta_wad) == ("ETH", str(40 * WAD))
+    assert (row.collateral_delta_wad, row.venue_delta_wad) == (str(10 * WAD), "0")
+    assert row.delta_uusd == str(50 * 2_000 * USD)
+    assert row.gamma_wad == row.vega_wad == "0"
+    # A dollar more moves gross value by the delta.
+    moved = ctx.branch()
+    queries._set_price(moved, "ETH", 2_001 * WAD)
+    before, after = get_margin(ctx), get_margin(moved)
+    gross = after.unrealised_uusd - before.unrealised_uusd
+    gross += after.liens[0].value.value_uusd - before.liens[0].value.value_uusd
+    assert gross == 50 * USD
+
+
+def test_greeks_do_not_depend_on_the_margin_mode():
+    ctx = build_world(ether=20)
+    request = pb.QueryGreeksRequest(owner=ALICE)
+    before = queries.query_greeks(ctx, request)
+    account = accounts.require_account(ctx, ACCOUNT)
+    account.margin_mode = MarginMode.PORTFOLIO
+    accounts.set_account(ctx, account)
+    assert queries.query_greeks(ctx, request) == before
