@@ -42,6 +42,14 @@ class _Exposure:
     linear_initial_uusd: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Correlation:
+    """The matrix (ppm) of those assets of an account that it knows, ascending."""
+
+    assets: tuple[str, ...]
+    matrix_ppm: tuple[tuple[int, ...], ...]
+
+
 def _collect_exposures(
     ctx: Context, positions: Sequence[PositionMargin], orders: Sequence[RestingOrder]
 ) -> dict[str, _Exposure]:
@@ -163,14 +171,14 @@ def _compute_underlying(
 
 
 def _compose(
-    ctx: Context,
+    correlation: _Correlation,
     exposures: Mapping[str, _Exposure],
     priced: Mapping[str, UnderlyingMargin],
 ) -> PortfolioRequirement:
     """Underlyings together: correlated where the matrix knows them, added in full elsewhere."""
-    known = oracle.get_correlated_assets(ctx)
-    correlated = tuple(asset for asset in sorted(priced) if asset in known)
-    matrix = oracle.get_correlation_ppm(ctx, correlated)
+    places = [place for place, asset in enumerate(correlation.assets) if asset in priced]
+    correlated = tuple(correlation.assets[place] for place in places)
+    matrix = tuple(tuple(correlation.matrix_ppm[i][j] for j in places) for i in places)
     inside = [priced[asset] for asset in correlated]
     maintenance = compute_correlated_requirement(matrix, [line.loss_uusd for line in inside])
     initial = compute_reachable_requirement(
@@ -182,7 +190,7 @@ def _compose(
         if asset not in priced:
             maintenance += exposure.linear_maintenance_uusd
             initial += exposure.linear_initial_uusd
-        elif asset not in known:
+        elif asset not in correlated:
             line = priced[asset]
             maintenance += abs(line.loss_uusd)
             initial += max(
@@ -213,7 +221,10 @@ def compute_requirement(
 
     exposures = _collect_exposures(ctx, positions, orders)
     priced = price_all(exposures)
-    whole = _compose(ctx, exposures, priced)
+    known = oracle.get_correlated_assets(ctx)
+    inside = tuple(asset for asset in sorted(priced) if asset in known)
+    correlation = _Correlation(inside, oracle.get_correlation_ppm(ctx, inside))
+    whole = _compose(correlation, exposures, priced)
     parts = []
     for position in positions:
         asset = position.asset
@@ -221,7 +232,7 @@ def compute_requirement(
         changed = _collect_exposures(ctx, beside, orders)
         without = {key: value for key, value in exposures.items() if key != asset} | changed
         lines = {key: line for key, line in priced.items() if key != asset} | price_all(changed)
-        rest = _compose(ctx, without, lines)
+        rest = _compose(correlation, without, lines)
         parts.append(
             replace(
                 position,

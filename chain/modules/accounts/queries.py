@@ -23,6 +23,7 @@ from chain.modules.bank import state as bank
 from chain.modules.markets import state as markets
 from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import compute_gmr_ppm
+from chain.risk.netting import VenueMargin
 from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
 from chain.units import ceil_div, clamp
@@ -153,6 +154,7 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
     margin = accounts_margin.compute_account_margin(ctx, account)
     gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
     portfolio = margin.portfolio or PortfolioRequirement(0, 0)
+    venues = margin.venues or VenueMargin()
     return pb.MarginExplanation(
         cash_uusd=str(margin.cash_uusd),
         collateral_uusd=str(margin.collateral_uusd),
@@ -170,6 +172,10 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         multiplier_ppm=margin.multiplier_ppm,
         initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
         time_s=ctx.time_s,
+        venue_pnl_uusd=str(venues.pnl_uusd),
+        venue_pnl_initial_uusd=str(venues.pnl_initial_uusd),
+        venue_maintenance_uusd=str(venues.maintenance_uusd),
+        venue_initial_uusd=str(venues.initial_uusd),
         underlyings=[_encode_underlying(ctx, line) for line in portfolio.underlyings],
         correlated_assets=portfolio.correlated_assets,
         correlation=[pb.CorrelationRow(rho_ppm=row) for row in portfolio.correlation_ppm],

@@ -39,7 +39,7 @@ class _Comparison:
 def recompute_explanation(explanation: pb.MarginExplanation) -> list[str]:
     """Every figure that does not follow from the explanation's inputs; empty when all do.
 
-    Not covered are figures of another venue's positions and what orders may lose, which are inputs.
+    What positions at venues of other chains add, and what orders may lose, are inputs.
     """
     seen = _Comparison()
     for index, lien in enumerate(explanation.liens):
@@ -66,6 +66,10 @@ def recompute_explanation(explanation: pb.MarginExplanation) -> list[str]:
         profit = int(line.unrealised_uusd)
         equity_initial += compute_initial_profit_uusd(profit, explanation.initial_profit_ppm)
         equity_initial -= int(line.order_loss_uusd)
+    equity += int(explanation.venue_pnl_uusd)
+    equity_initial += int(explanation.venue_pnl_initial_uusd)
+    maintenance += int(explanation.venue_maintenance_uusd)
+    initial += int(explanation.venue_initial_uusd)
     seen.expect("collateral_uusd", explanation.collateral_uusd, collateral)
     seen.expect("unrealised_uusd", explanation.unrealised_uusd, unrealised)
     seen.expect("equity_uusd", explanation.equity_uusd, equity)
