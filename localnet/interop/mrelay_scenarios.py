@@ -68,6 +68,8 @@ def mrelay_running(world: World) -> Iterator[Mrelay]:
 
 def check_health(world: World) -> str:
     """Every dependency proven: RPC, chain id, index, key and balance; clients once linked."""
+    for name in (HUB_SIMD, SIMD_HUB, HUB_SPOKE):
+        world.get_link(name)
     rows = open_mrelay(world).run("health-check")
     ill = [f"{row['chain']}: {row['faults']}" for row in rows if not row["healthy"]]
     require(not ill, f"mrelay health-check: {'; '.join(ill)}")
