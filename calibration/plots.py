@@ -56,6 +56,7 @@ def _plot_coverage(report: Report, path: Path) -> None:
     axis.axhline(COVERAGE_TARGET * 100, color="k", ls="--", lw=1, label="1 % target")
     axis.set_xticks(np.arange(len(assets)), assets)
     axis.set_ylabel("windows whose loss exceeded L, %")
+    axis.set_ylim(0, 1.15 * max(axis.get_ylim()[1], COVERAGE_TARGET * 100))
     axis.legend(fontsize=8, ncols=5)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)

@@ -41,6 +41,10 @@ def test_feed_file_is_read_exactly(tmp_path):
         {"time_ns": True},
         {"time_ns": 0},
         {"time_ns": 1 << 63},
+        {"depth_usd": -1},
+        {"depth_usd": "5"},
+        {"volume_usd": 10**16},
+        {"volume_usd": 1.5},
     ],
 )
 def test_malformed_entry_is_dropped_alone(change):
@@ -70,6 +74,13 @@ def test_oversized_document_and_missing_file_keep_the_prices(tmp_path):
     path.unlink()
     feed.poll()
     assert len(feed.read()) == 1
+
+
+def test_depth_and_volume_are_read_when_said():
+    entry = {**GOOD, "depth_usd": 5_000_000, "volume_usd": 80_000_000}
+    prices, dropped = parse_feed(json.dumps({"prices": [entry]}).encode())
+    assert dropped == 0
+    assert (prices[0].depth_usd, prices[0].volume_usd) == (5_000_000, 80_000_000)
 
 
 def test_latest_entry_of_a_source_wins():
