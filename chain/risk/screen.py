@@ -37,8 +37,9 @@ class LineFactor:
     """What one unit of a column's amounts is worth, as rationals over positive denominators, uusd.
 
     `equity_low <= |equity| <= equity_high` over `equity_denominator`, with the sign of
-    `equity_sign`; the requirement is exact. `equity_slack` and `requirement_slack` are what the
-    roundings of the exact rule may add or take, in whole uusd a line.
+    `equity_sign`; the requirement lies between its two figures likewise. `equity_slack` and
+    `requirement_slack` are what the roundings of the exact rule may add or take, in whole uusd a
+    line.
     """
 
     equity_low: int
@@ -46,7 +47,8 @@ class LineFactor:
     equity_denominator: int
     equity_sign: int = 1
     equity_slack: int = 0
-    requirement: int = 0
+    requirement_low: int = 0
+    requirement_high: int = 0
     requirement_denominator: int = 1
     requirement_slack: int = 0
 
@@ -82,7 +84,7 @@ class _FactorTable:
         rows = []
         for factor in factors:
             if factor is None or max(factor.equity_slack, factor.requirement_slack) > _SLACK_LIMIT:
-                rows.append((0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1))
+                rows.append((*(0,) * 11, 1))
                 continue
             low, low_exponent = _round_mantissa(
                 factor.equity_low, factor.equity_denominator, is_up=False
@@ -90,24 +92,25 @@ class _FactorTable:
             high, high_exponent = _round_mantissa(
                 factor.equity_high, factor.equity_denominator, is_up=True
             )
-            least, exponent = _round_mantissa(
-                factor.requirement, factor.requirement_denominator, is_up=False
+            least, least_exponent = _round_mantissa(
+                factor.requirement_low, factor.requirement_denominator, is_up=False
             )
-            most, _ = _round_mantissa(
-                factor.requirement, factor.requirement_denominator, is_up=True
+            most, most_exponent = _round_mantissa(
+                factor.requirement_high, factor.requirement_denominator, is_up=True
             )
             rows.append(
                 (
                     *(low, _clamp_exponent(low_exponent), high, _clamp_exponent(high_exponent)),
                     *(factor.equity_sign, factor.equity_slack),
-                    *(least, most, _clamp_exponent(exponent), factor.requirement_slack),
+                    *(least, _clamp_exponent(least_exponent), most, _clamp_exponent(most_exponent)),
+                    factor.requirement_slack,
                     0,
                 )
             )
-        matrix = np.array(rows, dtype=np.int64).reshape(len(rows), 11).T
+        matrix = np.array(rows, dtype=np.int64).reshape(len(rows), 12).T
         self.low, self.low_exponent, self.high, self.high_exponent = matrix[:4]
-        self.sign, self.slack, self.least, self.most, self.exponent = matrix[4:9]
-        self.requirement_slack, self.is_missing = matrix[9:]
+        self.sign, self.slack, self.least, self.least_exponent = matrix[4:8]
+        self.most, self.most_exponent, self.requirement_slack, self.is_missing = matrix[8:]
 
 
 def _clamp_exponent(exponent: int) -> int:
@@ -115,12 +118,10 @@ def _clamp_exponent(exponent: int) -> int:
 
 
 def _scale(product: Row, exponent: Row, *, is_up: bool) -> tuple[Row, Mask]:
-    """product·2^exponent, floored or one more than that, and whether it is beyond the range."""
+    """product·2^exponent, floored or ceiled, and whether it is beyond the range."""
     right = np.clip(-exponent, 0, 62)
     left = np.clip(exponent, 0, 62)
-    scaled = product >> right
-    if is_up:
-        scaled += right > 0
+    scaled = -(-product >> right) if is_up else product >> right
     is_wide = scaled > (_LINE_LIMIT >> left)
     scaled[is_wide] = 0
     scaled <<= np.where(is_wide, 0, left)
@@ -273,9 +274,12 @@ def _add_lines(table: _FactorTable, lines: Row, sums: tuple[Row, Row, Row, Row, 
     is_positive = signs * table.sign[columns] > 0
     np.add.at(low, rows, np.where(is_positive, floor, -ceiling))
     np.add.at(high, rows, np.where(is_positive, ceiling, -floor))
-    scales = exponents + table.exponent[columns]
-    floor, wide_least = _scale(mantissas * table.least[columns], scales, is_up=False)
-    ceiling, wide_most = _scale(over * table.most[columns], scales, is_up=True)
+    floor, wide_least = _scale(
+        mantissas * table.least[columns], exponents + table.least_exponent[columns], is_up=False
+    )
+    ceiling, wide_most = _scale(
+        over * table.most[columns], exponents + table.most_exponent[columns], is_up=True
+    )
     ceiling += table.requirement_slack[columns]
     np.add.at(least, rows, floor)
     np.add.at(most, rows, ceiling)

@@ -23,7 +23,8 @@ def factors(draw):
         equity_denominator=denominator,
         equity_sign=draw(st.sampled_from((1, -1))),
         equity_slack=draw(st.integers(0, 5)),
-        requirement=draw(st.integers(0, denominator)),
+        requirement_low=draw(st.integers(0, denominator // 2)),
+        requirement_high=draw(st.integers(denominator // 2, denominator)),
         requirement_denominator=denominator,
         requirement_slack=draw(st.integers(0, 5)),
     )
@@ -61,9 +62,9 @@ def compute_exact_bounds(columns, constant, lines):
             ends = [-ends[1], -ends[0]]
         low += ends[0] - factor.equity_slack
         high += ends[1] + factor.equity_slack
-        required = abs(amount) * Fraction(factor.requirement, factor.requirement_denominator)
-        least += required
-        most += required + factor.requirement_slack
+        least += abs(amount) * Fraction(factor.requirement_low, factor.requirement_denominator)
+        most += abs(amount) * Fraction(factor.requirement_high, factor.requirement_denominator)
+        most += factor.requirement_slack
     return low, high, least, most
 
 
@@ -135,7 +136,7 @@ def test_a_limit_keeps_the_first_of_the_order_and_what_ties(world, limit):
 @given(st.lists(st.tuples(constants, st.integers(1, 10**12)), min_size=2, max_size=10))
 def test_candidates_order_by_equity_over_requirement(figures):
     # One line that is worth nothing and requires a given amount.
-    columns = [LineFactor(0, 0, 1, requirement=1)]
+    columns = [LineFactor(0, 0, 1, requirement_low=1, requirement_high=1)]
     screen = AccountScreen()
     for equity, required in figures:
         screen.set_row(screen.add_row(), equity, MarginState.HEALTHY, [(0, required)])

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from chain.errors import ChainError
-from chain.modules.accounts import margin, state
+from chain.modules.accounts import margin, portfolio_margin, state
 from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
@@ -29,8 +29,6 @@ from chain.units import PPM, WAD, Address, ceil_div, floor_div
 
 _BUCKET_BITS: Final = 10
 """Owners' quantities that agree in their first bits share a column."""
-_UNBOUNDED: Final = ""
-"""In place of a market: what the screen cannot judge."""
 _EXACT_SLACK: Final = 4
 """More roundings of one uusd than the exact rule makes on a line."""
 
@@ -42,6 +40,7 @@ class _Column(NamedTuple):
     """
 
     market: str
+    mode: MarginMode = MarginMode.STANDARD
     lien: LienKey | None = None
     mantissa: int = 0
     shift: int = 0
@@ -160,7 +159,7 @@ class HealthIndex:
         self, ctx: Context, account: Account, shared: SharedReads
     ) -> list[tuple[int, int]]:
         lines = [
-            (self._get_column(_Column(market)), position.size_quantums)
+            (self._get_column(_Column(market, account.margin_mode)), position.size_quantums)
             for market, position in sorted(account.positions.items())
             if position.size_quantums
         ]
@@ -175,10 +174,8 @@ class HealthIndex:
                 else 0
             )
             shift = max(0, quantity.bit_length() - _BUCKET_BITS)
-            lines.append((self._get_column(_Column("", lien, quantity >> shift, shift)), amount))
-        if account.margin_mode is not MarginMode.STANDARD:
-            # No sum of lines bounds a scenario requirement: always computed.
-            lines.append((self._get_column(_Column(_UNBOUNDED)), 1))
+            column = _Column("", lien=lien, mantissa=quantity >> shift, shift=shift)
+            lines.append((self._get_column(column), amount))
         return lines
 
     def _get_column(self, column: _Column) -> int:
@@ -188,7 +185,7 @@ class HealthIndex:
         self, ctx: Context, column: _Column, shared: SharedReads
     ) -> LineFactor | None:
         if column.lien is None:
-            return _build_position_factor(ctx, column.market)
+            return _build_position_factor(ctx, column)
         return _build_lien_factor(ctx, column, shared)
 
 
@@ -201,25 +198,35 @@ def _get_listing(
     return factors, _Listing(factors.asset, factors.decimals, tuple(denoms))
 
 
-def _build_position_factor(ctx: Context, market_id: str) -> LineFactor | None:
-    """A quantum's value less its funding index; None while the market has no usable price."""
+def _build_position_factor(ctx: Context, column: _Column) -> LineFactor | None:
+    """A quantum's value less its funding index; None while the market has no usable price.
+
+    Under portfolio margin a position may be hedged away, and never asks more than it does alone.
+    """
     try:
-        market = markets.require_market(ctx, market_id)  # Never finds _UNBOUNDED.
+        market = markets.require_market(ctx, column.market)
         price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
     except ChainError:
         return None
     terms = margin.compute_terms(ctx, market, price_wad)
     rate_ppm = terms.maintenance_ppm + terms.latency_ppm
     scale = 10 ** (market.quantum_decimals + 12)
-    index_wad = markets.get_market_state(ctx, market_id).funding_index_wad
+    index_wad = markets.get_market_state(ctx, column.market).funding_index_wad
     worth = price_wad * WAD - index_wad * scale
+    low = high = price_wad * rate_ppm
+    if column.mode is MarginMode.PORTFOLIO:
+        low = 0
+        high = max(
+            high, PPM * portfolio_margin.compute_unit_bound_wad(ctx, market.asset, price_wad)
+        )
     return LineFactor(
         equity_low=abs(worth),
         equity_high=abs(worth),
         equity_denominator=scale * WAD,
         equity_sign=-1 if worth < 0 else 1,
         equity_slack=_EXACT_SLACK,
-        requirement=price_wad * rate_ppm,
+        requirement_low=low,
+        requirement_high=high,
         requirement_denominator=scale * PPM,
         requirement_slack=_EXACT_SLACK + ceil_div(rate_ppm, PPM),
     )

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.modules.accounts import health, hooks, margin, state
 from chain.modules.accounts.params import build_default_params
-from chain.modules.accounts.types import Account, AccountId, LienKey, Position
+from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode, Position
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state as markets
 from chain.modules.oracle import state as oracle
+from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import MarginState
 from chain.runtime.address import encode_address
 from chain.runtime.store import Branch
@@ -37,8 +39,8 @@ positions = st.builds(
     st.integers(-(10**15), 10**15),
 )
 accounts = st.builds(
-    lambda account_id, cash, held, liens: Account(
-        *account_id, cash, {} if held is None else {MARKET: held}, liens
+    lambda account_id, cash, held, liens, mode: Account(
+        *account_id, cash, {} if held is None else {MARKET: held}, liens, margin_mode=mode
     ),
     account_ids,
     st.integers(-20_000 * USD, 60_000 * USD),
@@ -46,6 +48,7 @@ accounts = st.builds(
     st.dictionaries(
         st.sampled_from(LIENS), st.integers(1, 10**20) | st.integers(10**28, 10**30), max_size=2
     ),
+    st.sampled_from(MarginMode),
 )
 blocks = st.tuples(
     st.lists(accounts, max_size=8),
@@ -102,9 +105,16 @@ def _haircuts(monkeypatch):
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(blocks, min_size=1, max_size=6), st.integers(0, 5))
-def test_states_found_are_those_of_computing_every_account(chain_of_blocks, restart_at):
+@given(
+    st.lists(blocks, min_size=1, max_size=6),
+    st.integers(0, 5),
+    st.sampled_from((None, "pmrm21", "span16", "scan24")),
+)
+def test_states_found_are_those_of_computing_every_account(chain_of_blocks, restart_at, preset):
     ctx = build_economy()
+    if preset is not None:
+        underlying = scenarios_pb2.Underlying(asset="ETH", preset=preset, stable_asset="USDC")
+        scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=underlying))
     committed = Committed(ctx)
     for number, (written, price_usd, funding_wad, late) in enumerate(chain_of_blocks):
         advance(ctx)
