@@ -16,7 +16,7 @@ from chain._pb.margin.collateral.v1 import tx_pb2 as collateral_tx
 from localnet.actors import ACTORS
 from localnet.clients import Chain, open_chains
 from localnet.demo.hub_queries import get_liens, get_price
-from localnet.governance import VoucherListing, register_voucher_route
+from localnet.governance import VoucherListing, is_route_registered, register_voucher_route
 from localnet.interop.mrelay import Mrelay, RelayedChain, RelayedPath
 from localnet.interop.scenario import Scenario, require
 from localnet.interop.sides import ChannelEnd, Link, Side, play_round_trip, wait_until_seen
@@ -54,9 +54,16 @@ def open_mrelay(world: World) -> Mrelay:
     return Mrelay.create(home, chains, paths, ACTORS[PAYER].wallet)
 
 
+def link_all(world: World) -> None:
+    """Every path of the relayer's configuration: it starts when all are linked."""
+    for name in (HUB_SIMD, SIMD_HUB, HUB_SPOKE):
+        world.get_link(name)
+
+
 @contextmanager
 def mrelay_running(world: World) -> Iterator[Mrelay]:
-    """`mrelay start` over every linked path while a block lasts."""
+    """`mrelay start` over all three paths, linked before, while a block lasts."""
+    link_all(world)
     mrelay = open_mrelay(world)
     mrelay.start()
     try:
@@ -68,8 +75,7 @@ def mrelay_running(world: World) -> Iterator[Mrelay]:
 
 def check_health(world: World) -> str:
     """Every dependency proven: RPC, chain id, index, key and balance; clients once linked."""
-    for name in (HUB_SIMD, SIMD_HUB, HUB_SPOKE):
-        world.get_link(name)
+    link_all(world)
     rows = open_mrelay(world).run("health-check")
     ill = [f"{row['chain']}: {row['faults']}" for row in rows if not row["healthy"]]
     require(not ill, f"mrelay health-check: {'; '.join(ill)}")
@@ -167,29 +173,39 @@ def ask_hub(world: World, question: Callable[[Chain], Awaitable[int]]) -> int:
     return asyncio.run(run())
 
 
+def register_vouchers(world: World) -> None:
+    """Let the council take ibc-go's coin as collateral over the relayer's channel, valued as USDC;
+    once.
+    """
+    path = open_mrelay(world).get_path(HUB_SIMD)
+    listing = VoucherListing("USDC", world.simd.coin, decimals=6, amount_cap=10**12)
+
+    async def run(hub: Chain) -> int:
+        await get_price(hub, listing.asset)
+        if await is_route_registered(hub, ROUTE_ID):
+            return 0
+        await register_voucher_route(
+            hub, path, [listing], route_id=ROUTE_ID, address_prefix=world.simd.prefix
+        )
+        return 1
+
+    ask_hub(world, run)
+
+
 def deposit_from_ibc_go(world: World) -> str:
     """A transfer with the memo is a lien in one step; a withdrawal goes home to its owner."""
     link, owner = world.get_link(HUB_SIMD), ACTORS[_OWNER].wallet
     coin, simd = world.simd.coin, world.simd
     voucher = link.directions[1].get_voucher(coin)
 
-    async def prepare(hub: Chain) -> int:
-        await get_price(hub, "USDC")
-        listing = VoucherListing("USDC", coin, decimals=6, amount_cap=10**12)
-        path = open_mrelay(world).get_path(HUB_SIMD)
-        await register_voucher_route(
-            hub, path, [listing], route_id=ROUTE_ID, address_prefix=simd.prefix
-        )
-        await hub.deliver(owner, [accounts_tx.MsgCreateAccount(owner=owner.address, number=0)])
-        return 0
-
     async def read_lien(hub: Chain) -> int:
         return (await get_liens(hub, owner.address)).get(voucher, 0)
 
-    ask_hub(world, prepare)
+    register_vouchers(world)
+    world.hub.deliver(_OWNER, accounts_tx.MsgCreateAccount(owner=owner.address, number=0))
     before = simd.get_balance(_OWNER, coin)
     with mrelay_running(world):
-        _send_deposit(link, owner.address, 0, _DEPOSIT)
+        send_deposit(link, _OWNER, owner.address, 0, _DEPOSIT)
         seconds = wait_until_seen(lambda: ask_hub(world, read_lien) == _DEPOSIT, "the lien")
         withdrawal = collateral_tx.MsgWithdrawCollateral(
             owner=owner.address,
@@ -211,9 +227,9 @@ def refund_refused_deposits(world: World) -> str:
     simd, coin = world.simd, world.simd.coin
     before = simd.get_balance(_OWNER, coin)
     with mrelay_running(world):
-        _send_deposit(link, owner.address, 99, 10)
-        _send_deposit(link, ACTORS["alice"].address, 0, 20)
-        _send_deposit(link, "nobody", 0, 40)
+        send_deposit(link, _OWNER, owner.address, 99, 10)
+        send_deposit(link, _OWNER, ACTORS["alice"].address, 0, 20)
+        send_deposit(link, _OWNER, "nobody", 0, 40)
         link.directions[1].send(80, sender=_OWNER, memo='{"margin":{}}')
         wait_until_seen(lambda: not link.b.list_commitments(), "acknowledgements on ibc-go")
     after = simd.get_balance(_OWNER, coin)
@@ -221,9 +237,10 @@ def refund_refused_deposits(world: World) -> str:
     return "unknown account, another owner, no address, malformed: refunded to the unit"
 
 
-def _send_deposit(link: Link, owner: str, account: int, amount: int) -> None:
+def send_deposit(link: Link, sender: str, owner: str, account: int, amount: int) -> None:
+    """Send coins of ibc-go with the memo of a deposit."""
     memo = json.dumps({"margin": {"deposit": {"owner": owner, "account": account}}})
-    link.directions[1].send(amount, sender=_OWNER, memo=memo)
+    link.directions[1].send(amount, sender=sender, memo=memo)
 
 
 def _link(name: str, a: str, b: str) -> Scenario[World]:

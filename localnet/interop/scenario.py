@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 W = TypeVar("W")
-CLIENTS: Final = ("hermes", "mrelay", "ibc-go", "cosmjs", "cosmpy")
+CLIENTS: Final = ("hermes", "mrelay", "cosmjs", "cosmpy")
 
 
 class ScenarioFailed(AssertionError):
