@@ -90,6 +90,7 @@ def build_market(name: str) -> markets_pb2.Market:
         taker_fee_ppm=500,
         funding_ppm_max=1_000,
         price_band_ppm=100_000,
+        kind=markets_pb2.INSTRUMENT_KIND_PERPETUAL,
     )
 
 

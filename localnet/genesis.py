@@ -245,6 +245,7 @@ def make_markets() -> markets_pb2.GenesisState:
         taker_fee_ppm=500,
         funding_ppm_max=1_000,
         price_band_ppm=200_000,
+        kind=markets_pb2.INSTRUMENT_KIND_PERPETUAL,
     )
     return markets_pb2.GenesisState(
         params=markets_params.build_default_params(),

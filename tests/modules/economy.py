@@ -76,6 +76,7 @@ def build_market(**changes):
         "taker_fee_ppm": 500,
         "funding_ppm_max": 1_000,
         "price_band_ppm": 100_000,
+        "kind": markets_pb2.INSTRUMENT_KIND_PERPETUAL,
     }
     return markets_pb2.Market(**{**fields, **changes})
 

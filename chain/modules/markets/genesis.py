@@ -10,6 +10,7 @@ from chain.modules.markets.params import build_default_params
 from chain.modules.markets.types import MarketState, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.runtime.address import decode_address
+from chain.runtime.coins import is_denom
 from chain.runtime.context import Context
 from chain.units import (
     PPM,
@@ -25,6 +26,12 @@ ID_BYTES_MAX = 32
 MONEY_LIMIT = 10**30
 """Caps and open interest in uusd are below it."""
 VOLATILITY_MAX_WAD = 100 * WAD
+EXPIRY_STEP_S = 60
+"""Expiries lie on whole minutes."""
+WINDOW_S_MIN = 60
+WINDOW_S_MAX = 86_400
+PRICE_LIMIT = 1 << 120
+"""Strikes in WAD are below it."""
 
 
 def build_default_genesis() -> pb.GenesisState:
@@ -44,7 +51,7 @@ def validate_market(ctx: Context, market: pb.Market) -> None:
     exact.
     """
     words = market.id.split("-")
-    if not all(word.isascii() and word.isalnum() and word.isupper() for word in words):
+    if not all(word.isascii() and word.isalnum() and word == word.upper() for word in words):
         raise InvalidMarket(f"market id {market.id[:40]!r} must be as ETH-USD")
     _require(len(market.id), 1, ID_BYTES_MAX, "length of the market id")
     if oracle.get_rules(ctx).get_asset(market.asset) is None:
@@ -72,6 +79,7 @@ def validate_market(ctx: Context, market: pb.Market) -> None:
     largest = parse_nonnegative(market.open_interest_max_uusd, "open_interest_max_uusd")
     _require(largest, 0, MONEY_LIMIT, "open_interest_max_uusd")
     _require(upper, lower, MONEY_LIMIT, "open_interest_upper_uusd")
+    _validate_kind(market)
     for field, value in (
         ("maker_fee_ppm", market.maker_fee_ppm),
         ("taker_fee_ppm", market.taker_fee_ppm),
@@ -79,6 +87,48 @@ def validate_market(ctx: Context, market: pb.Market) -> None:
     ):
         _require(value, 0, floor_div(PPM, 20), field)
     _require(market.price_band_ppm, 1, floor_div(PPM, 2), "price_band_ppm")
+
+
+_KIND_FIELDS = ("expiry_time_s", "strike_wad", "option_kind", "denom", "settlement_window_s")
+_FIELDS_OF_KIND = {
+    pb.INSTRUMENT_KIND_PERPETUAL: (),
+    pb.INSTRUMENT_KIND_SPOT: ("denom",),
+    pb.INSTRUMENT_KIND_FUTURE: ("expiry_time_s", "settlement_window_s"),
+    pb.INSTRUMENT_KIND_OPTION: (
+        *("expiry_time_s", "strike_wad", "option_kind", "settlement_window_s"),
+    ),
+}
+
+
+def _validate_kind(market: pb.Market) -> None:
+    """Raise InvalidMarket unless the market has what its kind needs, and nothing else."""
+    needed = _FIELDS_OF_KIND.get(market.kind)
+    if needed is None:
+        raise InvalidMarket(
+            f"kind {market.kind} must be perpetual (1), spot (2), future (3) or option (4)"
+        )
+    for field in _KIND_FIELDS:
+        if getattr(market, field) and field not in needed:
+            raise InvalidMarket(
+                f"{field} must be empty: a market of kind {pb.InstrumentKind.Name(market.kind)} "
+                f"has none"
+            )
+    if market.kind != pb.INSTRUMENT_KIND_PERPETUAL:
+        _require(market.funding_ppm_max, 0, 0, "funding_ppm_max of a market without funding")
+    if "denom" in needed and not is_denom(market.denom):
+        raise InvalidMarket(f"denom {market.denom[:130]!r} is not a bank denom")
+    if "expiry_time_s" in needed:
+        if market.expiry_time_s <= 0 or market.expiry_time_s % EXPIRY_STEP_S:
+            raise InvalidMarket(
+                f"expiry_time_s {market.expiry_time_s} must be a positive multiple of "
+                f"{EXPIRY_STEP_S}: whole minutes"
+            )
+        _require(market.settlement_window_s, WINDOW_S_MIN, WINDOW_S_MAX, "settlement_window_s")
+    if "strike_wad" in needed:
+        strike = parse_amount(market.strike_wad, "strike_wad")
+        _require(strike, 1, PRICE_LIMIT - 1, "strike_wad")
+        if market.option_kind not in (pb.OPTION_KIND_CALL, pb.OPTION_KIND_PUT):
+            raise InvalidMarket(f"option_kind {market.option_kind} must be call (1) or put (2)")
 
 
 def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
@@ -101,6 +151,10 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
             last_price_wad=parse_nonnegative(message.last_price_wad, "last_price_wad"),
         )
         state.set_market_state(ctx, message.market, market_state)
+    for settlement in genesis.settlements:
+        state.set_settlement(
+            ctx, settlement.asset, settlement.expiry_time_s, state.decode_settlement(settlement)
+        )
     previous = 0
     for order in genesis.orders:
         _require(order.id, previous + 1, genesis.next_order_id - 1, "order id")
@@ -173,4 +227,5 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
         next_order_id=state.get_next_order_id(ctx),
         fills=list(state.iterate_fills(ctx)),
         next_fill_id=state.get_next_fill_id(ctx),
+        settlements=list(state.iterate_settlements(ctx)),
     )

@@ -23,7 +23,10 @@ from chain.modules.markets.types import Market, Side, TimeInForce
 from chain.runtime.context import Context
 from chain.units import floor_div, parse_amount
 
-_FIXED_BY_POSITIONS = ("asset", "quantum_decimals", "tick_wad", "step_quantums")
+_FIXED_BY_POSITIONS = (
+    *("asset", "quantum_decimals", "tick_wad", "step_quantums"),
+    *("kind", "expiry_time_s", "strike_wad", "option_kind", "denom", "settlement_window_s"),
+)
 """Fields that give stored sizes, costs and book keys their meaning; they never change."""
 
 

@@ -13,7 +13,16 @@ from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.accounts.types import AccountId, decode_account_id, encode_account_id
 from chain.modules.markets.errors import UnknownMarket
 from chain.modules.markets.params import build_default_params, validate_params
-from chain.modules.markets.types import Market, MarketState, MarketStatus, RestingOrder, Side
+from chain.modules.markets.types import (
+    InstrumentKind,
+    Market,
+    MarketState,
+    MarketStatus,
+    OptionKind,
+    RestingOrder,
+    SettlementAverage,
+    Side,
+)
 from chain.modules.params import state as params_state
 from chain.runtime.context import Context
 from chain.units import Address
@@ -30,6 +39,7 @@ _BEST: Final = b"\x05"
 _NEXT_ORDER: Final = b"\x06"
 _FILL: Final = b"\x07"
 _NEXT_FILL: Final = b"\x08"
+_SETTLEMENT: Final = b"\x09"
 _U64_MAX: Final = (1 << 64) - 1
 
 
@@ -75,6 +85,12 @@ def decode_market(message: pb.Market) -> Market:
         taker_fee_ppm=message.taker_fee_ppm,
         funding_ppm_max=message.funding_ppm_max,
         price_band_ppm=message.price_band_ppm,
+        kind=InstrumentKind(message.kind),
+        expiry_time_s=message.expiry_time_s,
+        strike_wad=int(message.strike_wad or "0"),
+        option_kind=OptionKind(message.option_kind or OptionKind.CALL),
+        denom=message.denom,
+        settlement_window_s=message.settlement_window_s,
     )
 
 
@@ -148,6 +164,61 @@ def set_market_state(ctx: Context, market_id: str, market_state: MarketState) ->
     """Store open interest and funding of a market."""
     encoded = encode_market_state(market_id, market_state).SerializeToString(deterministic=True)
     ctx.kv(STORE).set(_STATE + market_id.encode(), encoded)
+
+
+# Settlement averages
+
+
+def _settlement_key(asset: str, expiry_time_s: int) -> bytes:
+    return _SETTLEMENT + expiry_time_s.to_bytes(8, "big") + asset.encode()
+
+
+@lru_cache(maxsize=1_024)
+def _parse_settlement(encoded: bytes) -> pb.SettlementAverage:
+    return pb.SettlementAverage.FromString(encoded)
+
+
+def decode_settlement(message: pb.SettlementAverage) -> SettlementAverage:
+    """The average that a protobuf describes."""
+    return SettlementAverage(
+        weighted_sum=int(message.weighted_sum or "0"),
+        sampled_ns=message.sampled_ns,
+        sample_time_ns=message.sample_time_ns,
+        price_wad=int(message.price_wad or "0"),
+    )
+
+
+def get_settlement(ctx: Context, asset: str, expiry_time_s: int) -> SettlementAverage:
+    """The average of an asset's expiry; empty before its window opens."""
+    value = ctx.kv(STORE).get(_settlement_key(asset, expiry_time_s))
+    return decode_settlement(_parse_settlement(value)) if value else SettlementAverage()
+
+
+def set_settlement(
+    ctx: Context, asset: str, expiry_time_s: int, average: SettlementAverage
+) -> None:
+    """Store an average."""
+    message = pb.SettlementAverage(
+        asset=asset,
+        expiry_time_s=expiry_time_s,
+        weighted_sum=str(average.weighted_sum),
+        sampled_ns=average.sampled_ns,
+        sample_time_ns=average.sample_time_ns,
+        price_wad=str(average.price_wad) if average.price_wad else "",
+    )
+    key = _settlement_key(asset, expiry_time_s)
+    ctx.kv(STORE).set(key, message.SerializeToString(deterministic=True))
+
+
+def delete_settlement(ctx: Context, asset: str, expiry_time_s: int) -> None:
+    """Forget an average whose markets are all closed."""
+    ctx.kv(STORE).delete(_settlement_key(asset, expiry_time_s))
+
+
+def iterate_settlements(ctx: Context) -> Iterator[pb.SettlementAverage]:
+    """All averages in order of expiry, then asset."""
+    for _, value in ctx.kv(STORE).iterate(_SETTLEMENT):
+        yield pb.SettlementAverage.FromString(value)
 
 
 # Order book

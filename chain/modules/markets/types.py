@@ -31,6 +31,22 @@ class TimeInForce(IntEnum):
     POST_ONLY = 3
 
 
+class InstrumentKind(IntEnum):
+    """What a market trades; the numbers are those of the protobuf enum."""
+
+    PERPETUAL = 1
+    SPOT = 2
+    FUTURE = 3
+    OPTION = 4
+
+
+class OptionKind(IntEnum):
+    """The right an option gives; the numbers are those of the protobuf enum."""
+
+    CALL = 1
+    PUT = 2
+
+
 class MarketStatus(IntEnum):
     """What a market accepts; the numbers are those of the protobuf enum."""
 
@@ -63,6 +79,17 @@ class Market:
     taker_fee_ppm: int
     funding_ppm_max: int
     price_band_ppm: int
+    kind: InstrumentKind = InstrumentKind.PERPETUAL
+    expiry_time_s: int = 0
+    strike_wad: int = 0
+    option_kind: OptionKind = OptionKind.CALL
+    denom: str = ""
+    settlement_window_s: int = 0
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether it expires."""
+        return self.kind in (InstrumentKind.FUTURE, InstrumentKind.OPTION)
 
     @property
     def unit_uusd(self) -> int:
@@ -97,3 +124,16 @@ class RestingOrder:
     remaining_steps: int
     size_steps: int
     reduce_only: bool
+
+
+@dataclass(slots=True)
+class SettlementAverage:
+    """The time-weighted price average of one asset's expiry; `price_wad` is 0 until it is final.
+
+    `weighted_sum` is of price (WAD) times nanoseconds of block time, over `sampled_ns` of them.
+    """
+
+    weighted_sum: int = 0
+    sampled_ns: int = 0
+    sample_time_ns: int = 0
+    price_wad: int = 0

@@ -17,7 +17,12 @@ from chain.risk.scenarios import (
     replace_parameter,
     validate_scenario_set,
 )
-from chain.units import ceil_div, parse_nonnegative, parse_signed
+from chain.risk.standard import (
+    STANDARD_PARAMETER_NAMES,
+    StandardParameters,
+    replace_standard_parameter,
+)
+from chain.units import PPM, WAD, ceil_div, clamp, floor_div, parse_nonnegative, parse_signed
 
 CUSTOM: Final = "custom"
 _ASSET: Final = re.compile(r"[A-Z][A-Z0-9]{0,15}\Z")
@@ -30,13 +35,37 @@ _RAMP_S_MIN: Final = 60
 _RAMP_S_MAX: Final = 7 * 86_400
 
 
+_QUOTE_WAD_MAX: Final = 2 * WAD
+_QUOTE_STEP_WAD: Final = WAD // PPM
+_FACTOR_WAD_MIN: Final = WAD // 2
+_FACTOR_WAD_MAX: Final = 3 * WAD
+_LOG_WAD_MAX: Final = 2 * WAD
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTerms:
+    """How forwards and options of an underlying are marked, WAD: carry, and the smile."""
+
+    rate_wad: int = 0
+    skew_wad: int = 0
+    curvature_wad: int = 0
+
+    def compute_smile_factor_wad(self, log_moneyness_wad: int) -> int:
+        """1 + skew·k + curvature·k² for k = ln(K/F) within ±2, clamped to [0.5, 3]."""
+        k = clamp(log_moneyness_wad, -_LOG_WAD_MAX, _LOG_WAD_MAX)
+        factor = WAD + floor_div(self.skew_wad * k * WAD + self.curvature_wad * k * k, WAD * WAD)
+        return clamp(factor, _FACTOR_WAD_MIN, _FACTOR_WAD_MAX)
+
+
 @dataclass(frozen=True, slots=True)
 class Underlying:
-    """An asset's scenario set; `stable_asset` is empty when nothing can depeg."""
+    """An asset's scenario set and marks; `stable_asset` is empty when nothing can depeg."""
 
     asset: str
     scenario_set: ScenarioSet
     stable_asset: str
+    quote: QuoteTerms
+    standard: StandardParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,52 @@ class UnderlyingRules:
             return after
         elapsed = max(0, time_s - self.ramp_start_s)
         return before + ceil_div((after - before) * elapsed, self.ramp_end_s - self.ramp_start_s)
+
+    def compute_quote_terms(self, time_s: int) -> QuoteTerms:
+        """Rate and smile on their straight way from the previous to the current ones, in ppm
+        steps: no vote moves a mark at once.
+        """
+        after = self.current.quote
+        if not self.is_ramping(time_s):
+            return after
+        before = self.previous.quote if self.previous is not None else QuoteTerms()
+        elapsed = max(0, time_s - self.ramp_start_s)
+        duration = self.ramp_end_s - self.ramp_start_s
+
+        def move(start: int, end: int) -> int:
+            moved = floor_div((end - start) * elapsed, duration * _QUOTE_STEP_WAD)
+            return start + moved * _QUOTE_STEP_WAD
+
+        return QuoteTerms(
+            move(before.rate_wad, after.rate_wad),
+            move(before.skew_wad, after.skew_wad),
+            move(before.curvature_wad, after.curvature_wad),
+        )
+
+
+def _parse_quote_terms(message: pb.Underlying) -> QuoteTerms:
+    values = []
+    for field in ("rate_wad", "skew_wad", "curvature_wad"):
+        value = parse_signed(getattr(message, field) or "0", field)
+        if abs(value) > _QUOTE_WAD_MAX:
+            raise InvalidUnderlying(
+                f"{field} {value} must lie within [{-_QUOTE_WAD_MAX}, {_QUOTE_WAD_MAX}]"
+            )
+        values.append(value)
+    return QuoteTerms(*values)
+
+
+def _parse_standard(message: pb.Underlying) -> StandardParameters:
+    names = [parameter.name for parameter in message.standard_parameters]
+    if len(names) > len(STANDARD_PARAMETER_NAMES) or names != sorted({*names}):
+        raise InvalidUnderlying(
+            "standard_parameters must be given once each, in ascending order of name"
+        )
+    chosen = StandardParameters()
+    for parameter in message.standard_parameters:
+        value = parse_signed(parameter.value or "0", parameter.name[:40])
+        chosen = replace_standard_parameter(chosen, parameter.name, value)
+    return chosen
 
 
 def _parse_scenario(index: int, row: pb.Scenario) -> Scenario:
@@ -103,7 +178,13 @@ def parse_underlying(message: pb.Underlying) -> Underlying:
     for parameter in message.parameters:
         value = parse_signed(parameter.value or "0", parameter.name[:40])
         chosen = replace_parameter(chosen, parameter.name, value)
-    return Underlying(message.asset, replace(chosen, name=message.preset), message.stable_asset)
+    return Underlying(
+        asset=message.asset,
+        scenario_set=replace(chosen, name=message.preset),
+        stable_asset=message.stable_asset,
+        quote=_parse_quote_terms(message),
+        standard=_parse_standard(message),
+    )
 
 
 def parse_underlying_state(message: pb.UnderlyingState) -> UnderlyingRules:
