@@ -16,7 +16,7 @@ from chain.ibc.channel import state as channels
 from chain.ibc.client import state as clients
 from chain.ibc.height import Height
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.types import LienKey
+from chain.modules.accounts.types import Account, LienKey
 from chain.modules.collateral import state
 from chain.modules.collateral.prices import get_asset_price, get_exchange_rate_wad
 from chain.modules.collateral.ramps import (
@@ -305,6 +305,7 @@ class SharedReads:
     assets: dict[str, AssetReads | None] = field(default_factory=dict)
     denoms: dict[str, Sequence[tuple[str, str, int]]] = field(default_factory=dict)
     owner_quantities_wad: dict[tuple[str, Address], int] = field(default_factory=dict)
+    delta_ts_s: dict[tuple[str, str], int] = field(default_factory=dict)
     maintenance_params: pb.Params | None = None
 
     def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:
@@ -340,6 +341,42 @@ class SharedReads:
                 ctx, name, owner, self.denoms[name]
             )
         return self.owner_quantities_wad[key]
+
+    def get_lien_delta_t_s(self, ctx: Context, lien: LienKey) -> int:
+        """Market seconds until what a lien holds is reached: its route's, and unbonding (row 11).
+
+        0 over an unknown route, where a lien counts nothing.
+        """
+        key = lien.route_id, lien.denom
+        if key not in self.delta_ts_s:
+            measured = self.get_route(ctx, lien.route_id)
+            listing = state.get_listing(ctx, lien.route_id, lien.denom)
+            asset = None if listing is None else state.get_asset(ctx, listing.asset)
+            unbonding_s = 0 if asset is None else asset.unbonding_s
+            self.delta_ts_s[key] = (
+                0 if measured is None else measured[1].delta_t_market_s + unbonding_s
+            )
+        return self.delta_ts_s[key]
+
+
+def get_account_latency_ppm(
+    ctx: Context, account: Account, volatility_wad: int, shared: SharedReads | None = None
+) -> int:
+    """L of the slowest route that secures an account, at an annual volatility; 0 without liens.
+
+    What the discount of positive option value adds (row 4): L_j is largest where delta_t_j is, so
+    the account's slowest lien decides. Liens of nothing are left out.
+    """
+    shared = shared or SharedReads()
+    delta_t_s = max(
+        (
+            shared.get_lien_delta_t_s(ctx, lien)
+            for lien, amount in account.liens.items()
+            if amount > 0
+        ),
+        default=0,
+    )
+    return compute_latency_premium_ppm(volatility_wad, delta_t_s)
 
 
 def get_lien_haircut(

@@ -2,14 +2,16 @@
 
 import pytest
 
+from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain._pb.margin.collateral.v1 import tx_pb2
 from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, LienKey
 from chain.modules.collateral import handlers, measurement, state
 from chain.modules.collateral.errors import InvalidListing
+from chain.risk.haircut import compute_latency_premium_ppm
 from chain.runtime.gas import GasMeter
-from chain.units import NANOSECONDS
+from chain.units import NANOSECONDS, WAD
 from tests.modules.margin_network import ALICE, AUTHORITY, ETH, build_asset, build_network
 
 LIENS = 4
@@ -184,3 +186,37 @@ def test_bridge_health_is_part_of_the_liquidation_threshold(numerator):
     step = (20_000, 30_000)[numerator - 1]
     assert past.factors.security_ppm == at.factors.security_ppm + step
     assert past.value.counted_uusd < at.value.counted_uusd
+
+
+def test_the_slowest_route_of_an_account_is_what_its_options_are_discounted_by():
+    """Row 4: L of the largest delta_t over the account's liens, and 0 without any."""
+    network = build_network()
+    network.deposit(10 * ETH)
+    ctx = network.hub.ctx
+    account = accounts.require_account(ctx, AccountId(ALICE, 0))
+    (known,) = account.liens
+    volatility = 80 * WAD // 100
+    route = state.require_route(ctx, "alpha")
+    slow = pb.Route()
+    slow.CopyFrom(route)
+    slow.route_id, slow.finality_s = "slow", route.finality_s + 7_200
+    state.set_route(ctx, slow)
+
+    def premium(of):
+        measure = measurement.get_route_measure(ctx, of)
+        return compute_latency_premium_ppm(volatility, measure.delta_t_market_s)
+
+    def latency(*, shared=None):
+        return measurement.get_account_latency_ppm(ctx, account, volatility, shared)
+
+    assert latency() == premium(route)
+    account.liens[known._replace(route_id="slow")] = 0
+    assert latency() == premium(route), "a lien of nothing secures nothing"
+    account.liens[known._replace(route_id="slow")] = 1
+    assert latency() == premium(slow) > premium(route)
+    shared = measurement.SharedReads()
+    assert latency(shared=shared) == latency(shared=shared) == premium(slow)
+    account.liens = {known._replace(route_id="nowhere"): 1}
+    assert latency() == 0
+    account.liens = {}
+    assert latency() == 0
