@@ -78,6 +78,67 @@ def black_scholes(spot, strike, vol, years, kind, rate, carry):
     )
 
 
+DAY, MONTH = Decimal(86_400), Decimal(30 * 86_400)
+EIGHT_TAILS = {
+    "-0.66": "0.24",
+    "-0.33": "0.48",
+    "0.5": "0.32",
+    "1": "0.16",
+    "2": "0.08",
+    "3": "0.0533",
+    "4": "0.04",
+    "5": "0.032",
+}
+
+
+def pairs(text):
+    """A dictionary of decimals from `name value` words."""
+    words = text.split()
+    return {name: Decimal(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+
+
+PMRM21 = pairs(
+    "im_factor 1.3 mm_factor 1 base_discount .95 rate_mult 4 rate_add .05 vol_up .45 vol_down .3 "
+    "short_pow .3 long_pow .13 dte_floor 86400 perp_pct .02 base_pct .02 opt_pct .01 "
+    "basis_add .25 basis_mult .01 basis_up 1.05 basis_down .95 peg_threshold .98 peg_factor 2 "
+    "conf_threshold .6 conf_margin .5 net_delta_pct 0 hedged_delta_pct 0"
+)
+SCAN24 = PMRM21 | pairs(
+    "im_factor 1 mm_factor .5 base_discount 1 rate_mult 0 rate_add 0 vol_up .4 vol_down .22 "
+    "perp_pct 0 base_pct 0 opt_pct 0 basis_add 0 basis_mult 0 net_delta_pct .02 "
+    "hedged_delta_pct .01"
+)
+STANDARD = pairs(
+    "base .15 floor .10 mm_call .075 mm_put .075 mm_put_mtm .075 put_scale 1.05 unpaired_im 1.2 "
+    "unpaired_mm 1.1 perp_im .065 perp_mm .05 base_factor .8 peg_threshold .98 peg_factor 1.2 "
+    "conf_threshold .4 conf_factor .4"
+)
+RANGE = Decimal("0.15")
+"""The price range of span16, a parameter; the rows of the sets follow, (factor, vol, weight)."""
+SPAN16_ROWS = [
+    (1 + RANGE * thirds / 3, vol, ONE) for thirds in range(-3, 4) for vol in ("up", "down")
+] + [(1 + RANGE * double, "none", Decimal("0.35")) for double in (-2, 2)]
+PMRM21_ROWS = [
+    (1 + Decimal(percent) / 100, vol, ONE)
+    for percent in (-15, -10, -5, 0, 5, 10, 15)
+    for vol in ("up", "none", "down")
+]
+SCAN24_ROWS = (
+    [
+        (1 + Decimal(percent) / 100, vol, ONE)
+        for percent in (-12, -8, -4, 0, 4, 8, 12)
+        for vol in ("up", "down")
+    ]
+    + [(1 + Decimal(percent) / 100, "up", ONE) for percent in (-16, 16)]
+    + [(1 + Decimal(shock), "up", Decimal(weight)) for shock, weight in EIGHT_TAILS.items()]
+)
+PRESETS = {
+    "span16": (SPAN16_ROWS, PMRM21),
+    "pmrm21": (PMRM21_ROWS, PMRM21),
+    "scan24": (SCAN24_ROWS, SCAN24),
+}
+
+
 def price_expiry(expiry, factor, vol_factor):
     """mtm_e(s, v) of the rules: Σ a·B76(var·s + fix, K, vol·v, T)."""
     forward = expiry["var"] * factor + expiry["fix"]
