@@ -20,8 +20,9 @@ from chain.modules.accounts.types import (
 )
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
+from chain.modules.markets import marks
 from chain.modules.markets import state as markets
-from chain.modules.markets.types import Market, RestingOrder, Side
+from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
@@ -107,24 +108,33 @@ def compute_position_margin(
     ctx: Context, market: Market, position: Position, orders: Sequence[RestingOrder]
 ) -> PositionMargin:
     """One market of an account at the oracle's price; raises PriceNotUsable before any price."""
-    price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    spot_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
     ctx.gas.consume(RISK_CELL)
+    mark = marks.compute_mark(ctx, market, spot_wad)
+    price_wad = mark.price_wad
     decimals = market.quantum_decimals
     size = position.size_quantums
     index = markets.get_market_state(ctx, market.id).funding_index_wad
     funding = compute_funding_owed_uusd(size, index, position.funding_index_wad) if size else 0
     value = compute_position_value_uusd(size, price_wad, decimals)
+    unrealised = value - position.cost_uusd - funding
     terms = compute_terms(ctx, market, price_wad)
     worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, orders))
     worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
     return PositionMargin(
         market=market.id,
         asset=market.asset,
+        kind=market.kind,
         position=position,
+        mark=mark,
         price_wad=price_wad,
         value_uusd=value,
         funding_owed_uusd=funding,
-        unrealised_uusd=value - position.cost_uusd - funding,
+        unrealised_uusd=unrealised,
+        equity_uusd=unrealised,
+        equity_initial_uusd=compute_initial_profit_uusd(
+            unrealised, state.get_params(ctx).initial_profit_ppm
+        ),
         terms=terms,
         maintenance_uusd=compute_requirement_uusd(
             compute_position_magnitude_uusd(size, price_wad, decimals),
@@ -174,18 +184,14 @@ def compute_account_margin(
     required = None
     if account.margin_mode is MarginMode.PORTFOLIO:
         required, positions = portfolio_margin.compute_requirement(ctx, positions, orders)
-    profit_ppm = state.get_params(ctx).initial_profit_ppm
     collateral_uusd = sum(lien.value.counted_uusd for lien in liens)
-    unrealised = sum(position.unrealised_uusd for position in positions)
-    equity = collateral_uusd + account.cash_uusd + unrealised
+    base = sum(line.equity_uusd for line in positions if line.kind is InstrumentKind.SPOT)
+    unrealised = sum(line.equity_uusd for line in positions) - base
+    equity = collateral_uusd + account.cash_uusd + unrealised + base
     equity_initial = (
         sum(lien.value.counted_initial_uusd for lien in liens)
         + account.cash_uusd
-        + sum(
-            compute_initial_profit_uusd(position.unrealised_uusd, profit_ppm)
-            - position.order_loss_uusd
-            for position in positions
-        )
+        + sum(line.equity_initial_uusd - line.order_loss_uusd for line in positions)
     )
     if required is None:
         maintenance = sum(position.maintenance_uusd for position in positions)
@@ -204,6 +210,7 @@ def compute_account_margin(
         cash_uusd=account.cash_uusd,
         collateral_uusd=collateral_uusd,
         unrealised_uusd=unrealised,
+        base_uusd=base,
         equity_uusd=equity,
         equity_initial_uusd=equity_initial,
         maintenance_uusd=maintenance,

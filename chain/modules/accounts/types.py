@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chain.modules.accounts.errors import InvalidAccount
 from chain.risk.haircut import HaircutFactors, LienValue
@@ -11,6 +11,11 @@ from chain.risk.netting import VenueMargin
 from chain.risk.portfolio import Portfolio, PortfolioMargin
 from chain.runtime.address import decode_address
 from chain.units import PPM, Address
+
+if TYPE_CHECKING:
+    # Markets read accounts: at run time these types cannot be had here.
+    from chain.modules.markets.marks import Mark
+    from chain.modules.markets.types import InstrumentKind
 
 NUMBER_MAX: Final = 127
 """Sub-accounts of an owner are numbered 0..127."""
@@ -55,10 +60,10 @@ class MarginMode(IntEnum):
 
 @dataclass(slots=True)
 class Position:
-    """A perpetual position: signed size in quantums and what was paid for it.
+    """A position in a market: signed size in quantums and what was paid for it.
 
-    Unrealised PnL = floor(value of size at the mark price) - cost - funding owed since
-    `funding_index_wad`.
+    Unrealised PnL = floor(value of size at the mark) - cost - funding owed since
+    `funding_index_wad`. A position in a spot market is the asset itself: no cost, no debt.
     """
 
     size_quantums: int = 0
@@ -117,15 +122,23 @@ class LienMargin:
 
 @dataclass(frozen=True, slots=True)
 class PositionMargin:
-    """One market's contribution: the position, and its open orders at their worst."""
+    """One market's contribution: the position, and its open orders at their worst.
+
+    `price_wad` is the mark's. `equity_uusd` is what the position adds to E, `equity_initial_uusd`
+    to E_initial before `order_loss_uusd` is taken off.
+    """
 
     market: str
     asset: str
+    kind: "InstrumentKind"
     position: Position
+    mark: "Mark"
     price_wad: int
     value_uusd: int
     funding_owed_uusd: int
     unrealised_uusd: int
+    equity_uusd: int
+    equity_initial_uusd: int
     terms: LinearTerms
     maintenance_uusd: int
     initial_uusd: int
@@ -174,15 +187,18 @@ class PortfolioRequirement:
 class AccountMargin:
     """An account's equity against its requirements, uusd, with every factor.
 
-    `equity_uusd` = collateral + cash + unrealised; `equity_initial_uusd` counts only part of each
-    profit and takes off what open orders may lose. `initial_uusd` is after the multiplier of the
-    volatility tier. `state` is that of E / MMR. Under portfolio margin a position's requirements
-    are what the account's fall by without it, and `portfolio` tells how they came about.
+    `equity_uusd` = collateral + cash + unrealised + base (+ venues). `unrealised_uusd` sums what
+    perpetuals, futures and options add to equity, `base_uusd` what spot does. `equity_initial_uusd`
+    counts only part of each profit and takes off what open orders may lose. `initial_uusd` is
+    after the multiplier of the volatility tier. `state` is that of E / MMR. Under portfolio margin
+    a position's requirements are what the account's fall by without it, and `portfolio` tells how
+    they came about.
     """
 
     cash_uusd: int
     collateral_uusd: int
     unrealised_uusd: int
+    base_uusd: int
     equity_uusd: int
     equity_initial_uusd: int
     maintenance_uusd: int
