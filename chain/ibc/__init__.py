@@ -2,9 +2,7 @@
 paths (ICS-24) and the port router. Core knows no application: a chain hands them to `module`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-
-from google.protobuf.message import Message
+from collections.abc import Callable, Mapping
 
 from chain._pb.ibc.core.channel.v1 import tx_pb2 as channel_tx_pb2
 from chain._pb.ibc.core.client.v1 import tx_pb2 as client_tx_pb2
@@ -13,13 +11,13 @@ from chain._pb.ibc.core.types.v1.genesis_pb2 import GenesisState
 from chain._pb.ibc.lightclients.tendermint.v1 import tendermint_pb2
 from chain.ibc import genesis, host
 from chain.ibc.channel import queries as channel_queries
-from chain.ibc.channel import redundancy
 from chain.ibc.channel.handlers import ChannelMessages
 from chain.ibc.client import handlers as client_handlers
 from chain.ibc.client import queries as client_queries
 from chain.ibc.connection import handlers as connection_handlers
 from chain.ibc.connection import queries as connection_queries
 from chain.ibc.errors import Unauthorized
+from chain.ibc.mempool import MempoolRules
 from chain.ibc.queries import build_message_routes
 from chain.ibc.router import IbcApplication, PortRouter
 from chain.runtime.context import Context
@@ -39,12 +37,13 @@ def module(
 
     `get_authority` names the address that may recover clients and set parameters (the council's).
     """
+    channels = ChannelMessages(PortRouter(applications))
     return Module(
         name="ibc",
         stores=(host.STORE,),
-        messages=_messages(applications, get_authority),
+        messages=_messages(channels, get_authority),
         queries=(*client_queries.QUERIES, *connection_queries.QUERIES, *channel_queries.QUERIES),
-        check_transaction=_check_transaction,
+        check_transaction=MempoolRules(channels).apply,
         any_types=(
             tendermint_pb2.ClientState,
             tendermint_pb2.ConsensusState,
@@ -58,16 +57,9 @@ def module(
     )
 
 
-def _check_transaction(ctx: Context, messages: Sequence[Message]) -> None:
-    """What the mempool asks beyond the ante: updates that verify, packets of use."""
-    client_handlers.apply_client_updates(ctx, messages)
-    redundancy.refuse_redundant(ctx, messages)
-
-
 def _messages(
-    applications: Mapping[str, IbcApplication], get_authority: Callable[[Context], str]
+    channels: ChannelMessages, get_authority: Callable[[Context], str]
 ) -> tuple[MessageRoute, ...]:
-    channels = ChannelMessages(PortRouter(applications))
     authority = client_handlers.AuthorityMessages(get_authority)
     connection_authority = connection_handlers.AuthorityMessages(authority.require_authority)
     return (

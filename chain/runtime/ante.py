@@ -226,7 +226,8 @@ class Ante:
                 f"{prepared.memo_characters} characters"
             )
         gas.consume(_compute_size_gas(ctx.mode, prepared, params.tx_size_cost_per_byte))
-        if ctx.mode is Mode.CHECK:
+        is_for_mempool = ctx.mode in (Mode.CHECK, Mode.RECHECK)
+        if is_for_mempool:
             self._validate_minimum_fee(prepared)
         accounts = self._load_accounts(ctx, prepared)
         if prepared.fee:
@@ -245,7 +246,7 @@ class Ante:
         for account in accounts:
             account.sequence += 1
             self._accounts.set_account(ctx, account)
-        if ctx.mode is not Mode.CHECK:
+        if not is_for_mempool:
             _emit_tx_events(ctx, prepared)
 
     def _validate_minimum_fee(self, prepared: PreparedTx) -> None:

@@ -257,7 +257,9 @@ class Application:
             return abci.ResponseCheckTx(
                 code=refused.code, codespace=refused.codespace, log=refused.log
             )
+        mode = Mode.RECHECK if request.type == abci.RECHECK else Mode.CHECK
         with self._check_lock:
+            self._check_ctx.mode = mode
             outcome = self._executor.run(self._check_ctx, prepared, messages=False)
         if not outcome.code:
             self._prepared.add(prepared)

@@ -19,6 +19,8 @@ class Mode(Enum):
 
     GENESIS = "genesis"
     CHECK = "check"
+    RECHECK = "recheck"
+    """CheckTx again, after a block, of what passed CHECK and is still in the mempool."""
     SIMULATE = "simulate"
     DELIVER = "deliver"
     QUERY = "query"
@@ -35,7 +37,7 @@ class Event(NamedTuple):
 class Context:
     """One execution: chain id, block height and time (ns), the branch it writes to, gas, events.
 
-    `proposer_address` is that of the block being executed (empty in CHECK and QUERY). `router` runs
+    `proposer_address` is that of the block being executed (empty where no block is). `router` runs
     messages that stand inside messages (the council's proposals). `parent` is what a branch returns
     to.
     """

@@ -83,9 +83,9 @@ class Module:
     (auth.types.module_address): nobody can sign for them and users cannot send to them.
     `any_types` are the types, beside messages, that a google.protobuf.Any in a message may hold: an
     Any of another type is refused before its message is routed. `check_transaction` runs in CheckTx
-    alone, on the check state. Hooks run in the order in which the
-    chain lists its modules; an exception from a hook is isolated by the application (its branch
-    dropped, counted, logged) but a hook isolates its own items.
+    alone, on the check state: in Mode.CHECK, and in Mode.RECHECK for what passed before. Hooks run
+    in the order in which the chain lists its modules; an exception from a hook is isolated by the
+    application (its branch dropped, counted, logged) but a hook isolates its own items.
     """
 
     name: str

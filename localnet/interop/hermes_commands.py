@@ -117,9 +117,10 @@ def refuse_to_close(world: World) -> str:
 
 def relay_burst(world: World) -> str:
     """More packets at once than one transaction of Hermes holds, both ways, while it runs."""
+    link = world.get_link(HUB_SIMD)  # Opened by commands: no second Hermes may spend the key.
     with world.hermes_running(world.write_hermes_config()):
         took = []
-        for way in world.get_link(HUB_SIMD).directions:
+        for way in link.directions:
             way.send(1, count=_BURST)
             took.append(wait_until_acknowledged(way.a))
     return f"{_BURST} acknowledged after " + " and ".join(f"{seconds:.1f} s" for seconds in took)

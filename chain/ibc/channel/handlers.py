@@ -28,13 +28,23 @@ from chain.ibc.errors import (
     TooManyConnectionHops,
 )
 from chain.ibc.height import Height
-from chain.ibc.router import ORDER_ORDERED, ORDER_UNORDERED, ChannelOpening, Packet, PortRouter
+from chain.ibc.router import (
+    ORDER_ORDERED,
+    ORDER_UNORDERED,
+    ChannelOpening,
+    IbcApplication,
+    Packet,
+    PortRouter,
+)
 from chain.runtime.context import Context
 from chain.runtime.gas import OutOfGas
 
 NOOP = tx_pb2.RESPONSE_RESULT_TYPE_NOOP
 SUCCESS = tx_pb2.RESPONSE_RESULT_TYPE_SUCCESS
 VERSION_BYTES_MAX = 10_000
+
+Relayed = tuple[IbcApplication, Packet]
+"""The application that is told of a packet, and the packet."""
 
 
 def _validate_own_ids(port_id: str, channel_id: str) -> None:
@@ -296,16 +306,13 @@ class ChannelMessages:
         self, ctx: Context, msg: tx_pb2.MsgRecvPacket
     ) -> tx_pb2.MsgRecvPacketResponse:
         """Receive a proven packet, hand it to its application and acknowledge it."""
-        require_proof(msg.proof_commitment, "proof_commitment")
-        packet = _packet(msg.packet)
-        application = self.router.get(packet.destination_port)
-        proof = Proof(msg.proof_commitment, Height.from_proto(msg.proof_height))
-        if not packets.receive_packet(ctx, packet, proof):
+        received = self.receive(ctx, msg)
+        if received is None:
             return tx_pb2.MsgRecvPacketResponse(result=NOOP)
-        proven = replace(packet, proof_height=proof.height)
+        application, packet = received
         try:
             with ctx.branch() as branch:
-                acknowledgement = application.on_recv_packet(branch, proven, msg.signer)
+                acknowledgement = application.on_recv_packet(branch, packet, msg.signer)
         except OutOfGas:
             # A relayer who offers too little gas must not be able to turn a packet away.
             raise
@@ -324,25 +331,20 @@ class ChannelMessages:
         self, ctx: Context, msg: tx_pb2.MsgAcknowledgement
     ) -> tx_pb2.MsgAcknowledgementResponse:
         """Settle a packet by its acknowledgement and tell its application."""
-        require_proof(msg.proof_acked, "proof_acked")
-        if not msg.acknowledgement:
-            raise InvalidMessage("an acknowledgement has at least one byte")
-        packet = _packet(msg.packet)
-        application = self.router.get(packet.source_port)
-        proof = Proof(msg.proof_acked, Height.from_proto(msg.proof_height))
-        if not packets.acknowledge_packet(ctx, packet, msg.acknowledgement, proof):
+        settled = self.acknowledge(ctx, msg)
+        if settled is None:
             return tx_pb2.MsgAcknowledgementResponse(result=NOOP)
+        application, packet = settled
         with ctx.branch() as branch:
             application.on_acknowledgement_packet(branch, packet, msg.acknowledgement, msg.signer)
         return tx_pb2.MsgAcknowledgementResponse(result=SUCCESS)
 
     def handle_timeout(self, ctx: Context, msg: tx_pb2.MsgTimeout) -> tx_pb2.MsgTimeoutResponse:
         """Settle a packet that can no longer be received and tell its application."""
-        require_proof(msg.proof_unreceived, "proof_unreceived")
-        packet = _packet(msg.packet)
-        application = self.router.get(packet.source_port)
-        if not packets.timeout_packet(ctx, packet, _unreceived(msg)):
+        settled = self.time_out(ctx, msg)
+        if settled is None:
             return tx_pb2.MsgTimeoutResponse(result=NOOP)
+        application, packet = settled
         with ctx.branch() as branch:
             application.on_timeout_packet(branch, packet, msg.signer)
         return tx_pb2.MsgTimeoutResponse(result=SUCCESS)
@@ -351,16 +353,53 @@ class ChannelMessages:
         self, ctx: Context, msg: tx_pb2.MsgTimeoutOnClose
     ) -> tx_pb2.MsgTimeoutOnCloseResponse:
         """Settle a packet whose receiving end is closed and tell its application."""
+        settled = self.time_out_on_close(ctx, msg)
+        if settled is None:
+            return tx_pb2.MsgTimeoutOnCloseResponse(result=NOOP)
+        application, packet = settled
+        with ctx.branch() as branch:
+            application.on_timeout_packet(branch, packet, msg.signer)
+        return tx_pb2.MsgTimeoutOnCloseResponse(result=SUCCESS)
+
+    # Core's half of a relay: verify, make the packet's fate final; None when it was final before --
+
+    def receive(self, ctx: Context, msg: tx_pb2.MsgRecvPacket) -> Relayed | None:
+        """A packet proven and recorded as received; raises to refuse it."""
+        require_proof(msg.proof_commitment, "proof_commitment")
+        packet = _packet(msg.packet)
+        application = self.router.get(packet.destination_port)
+        proof = Proof(msg.proof_commitment, Height.from_proto(msg.proof_height))
+        is_new = packets.receive_packet(ctx, packet, proof)
+        return (application, replace(packet, proof_height=proof.height)) if is_new else None
+
+    def acknowledge(self, ctx: Context, msg: tx_pb2.MsgAcknowledgement) -> Relayed | None:
+        """A packet in flight no more, its acknowledgement proven; raises to refuse it."""
+        require_proof(msg.proof_acked, "proof_acked")
+        if not msg.acknowledgement:
+            raise InvalidMessage("an acknowledgement has at least one byte")
+        packet = _packet(msg.packet)
+        application = self.router.get(packet.source_port)
+        proof = Proof(msg.proof_acked, Height.from_proto(msg.proof_height))
+        is_settled = packets.acknowledge_packet(ctx, packet, msg.acknowledgement, proof)
+        return (application, packet) if is_settled else None
+
+    def time_out(self, ctx: Context, msg: tx_pb2.MsgTimeout) -> Relayed | None:
+        """A packet in flight no more, proven too late to be received; raises to refuse it."""
+        require_proof(msg.proof_unreceived, "proof_unreceived")
+        packet = _packet(msg.packet)
+        application = self.router.get(packet.source_port)
+        is_settled = packets.timeout_packet(ctx, packet, _unreceived(msg))
+        return (application, packet) if is_settled else None
+
+    def time_out_on_close(self, ctx: Context, msg: tx_pb2.MsgTimeoutOnClose) -> Relayed | None:
+        """A packet in flight no more, its receiving end proven closed; raises to refuse it."""
         require_proof(msg.proof_unreceived, "proof_unreceived")
         require_proof(msg.proof_close, "proof_close")
         packet = _packet(msg.packet)
         application = self.router.get(packet.source_port)
         proof_closed = Proof(msg.proof_close, Height.from_proto(msg.proof_height))
-        if not packets.timeout_packet_on_close(ctx, packet, _unreceived(msg), proof_closed):
-            return tx_pb2.MsgTimeoutOnCloseResponse(result=NOOP)
-        with ctx.branch() as branch:
-            application.on_timeout_packet(branch, packet, msg.signer)
-        return tx_pb2.MsgTimeoutOnCloseResponse(result=SUCCESS)
+        is_settled = packets.timeout_packet_on_close(ctx, packet, _unreceived(msg), proof_closed)
+        return (application, packet) if is_settled else None
 
 
 def _require_not_closed(channel: Channel, channel_id: str) -> None:

@@ -198,6 +198,18 @@ def receive_packet(ctx: Context, packet: Packet, proof: Proof) -> bool:
     proofs.verify_packet_commitment(
         ctx, connection, proof, place, compute_packet_commitment(packet)
     )
+    is_new = record_received(ctx, packet, channel)
+    if is_new:
+        emit_packet_event(ctx, "recv_packet", packet, channel, has_data=True)
+    return is_new
+
+
+def record_received(ctx: Context, packet: Packet, channel: Channel) -> bool:
+    """Keep a packet, verified before, from being received again; False when it was received.
+
+    Raises PacketSequenceOutOfOrder on an ordered channel.
+    """
+    port_id, channel_id = packet.destination_port, packet.destination_channel
     if channel.ordering == ORDER_ORDERED:
         expected = state.get_next_sequence_recv(ctx, port_id, channel_id) or 0
         if packet.sequence > expected:
@@ -211,8 +223,6 @@ def receive_packet(ctx: Context, packet: Packet, proof: Proof) -> bool:
         is_new = not state.has_packet_receipt(ctx, port_id, channel_id, packet.sequence)
         if is_new:
             state.set_packet_receipt(ctx, port_id, channel_id, packet.sequence)
-    if is_new:
-        emit_packet_event(ctx, "recv_packet", packet, channel, has_data=True)
     return is_new
 
 
@@ -242,7 +252,7 @@ def write_acknowledgement(ctx: Context, packet: Packet, acknowledgement: bytes) 
     )
 
 
-def _is_in_flight(ctx: Context, packet: Packet) -> bool:
+def is_in_flight(ctx: Context, packet: Packet) -> bool:
     """Whether this very packet is committed here; raises InvalidPacket when another one is."""
     stored = state.get_packet_commitment(
         ctx, packet.source_port, packet.source_channel, packet.sequence
@@ -271,12 +281,23 @@ def acknowledge_packet(ctx: Context, packet: Packet, acknowledgement: bytes, pro
         channel, packet.destination_port, packet.destination_channel, "destination"
     )
     connection = _get_open_connection(ctx, channel)
-    if not _is_in_flight(ctx, packet):
+    if not is_in_flight(ctx, packet):
         return False
     place = PacketPlace(packet.destination_port, packet.destination_channel, packet.sequence)
     proofs.verify_packet_acknowledgement(
         ctx, connection, proof, place, compute_acknowledgement_commitment(acknowledgement)
     )
+    record_acknowledged(ctx, packet, channel)
+    emit_packet_event(ctx, "acknowledge_packet", packet, channel, has_data=False)
+    return True
+
+
+def record_acknowledged(ctx: Context, packet: Packet, channel: Channel) -> None:
+    """End the flight of a packet whose acknowledgement was verified before.
+
+    Raises PacketSequenceOutOfOrder on an ordered channel.
+    """
+    port_id, channel_id = packet.source_port, packet.source_channel
     if channel.ordering == ORDER_ORDERED:
         expected = state.get_next_sequence_ack(ctx, port_id, channel_id) or 0
         if packet.sequence != expected:
@@ -285,8 +306,6 @@ def acknowledge_packet(ctx: Context, packet: Packet, acknowledgement: bytes, pro
             )
         state.set_next_sequence_ack(ctx, port_id, channel_id, expected + 1)
     state.delete_packet_commitment(ctx, port_id, channel_id, packet.sequence)
-    emit_packet_event(ctx, "acknowledge_packet", packet, channel, has_data=False)
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +337,8 @@ def _verify_unreceived(
         proofs.verify_packet_receipt_absence(ctx, connection, unreceived.proof, place)
 
 
-def _settle_timeout(ctx: Context, channel: Channel, packet: Packet) -> None:
+def record_timed_out(ctx: Context, packet: Packet, channel: Channel) -> None:
+    """End the flight of a packet verified to be too late; an ordered channel is closed."""
     port_id, channel_id = packet.source_port, packet.source_channel
     state.delete_packet_commitment(ctx, port_id, channel_id, packet.sequence)
     if channel.ordering == ORDER_ORDERED and channel.state != channel_pb2.STATE_CLOSED:
@@ -359,10 +379,10 @@ def timeout_packet(ctx: Context, packet: Packet, unreceived: Unreceived) -> bool
         )
     if not is_timed_out(packet, height, time_ns):
         raise TimeoutNotReached(_describe_timeout(packet, height, time_ns))
-    if not _is_in_flight(ctx, packet):
+    if not is_in_flight(ctx, packet):
         return False
     _verify_unreceived(ctx, channel, connection, packet, unreceived)
-    _settle_timeout(ctx, channel, packet)
+    record_timed_out(ctx, packet, channel)
     return True
 
 
@@ -375,7 +395,7 @@ def timeout_packet_on_close(
         channel, packet.destination_port, packet.destination_channel, "destination"
     )
     connection = get_connection(ctx, channel.connection_hops[0])
-    if not _is_in_flight(ctx, packet):
+    if not is_in_flight(ctx, packet):
         return False
     expected = Channel(
         state=channel_pb2.STATE_CLOSED,
@@ -389,5 +409,5 @@ def timeout_packet_on_close(
     place = (channel.counterparty.port_id, channel.counterparty.channel_id)
     proofs.verify_channel_state(ctx, connection, proof_closed, place, expected)
     _verify_unreceived(ctx, channel, connection, packet, unreceived)
-    _settle_timeout(ctx, channel, packet)
+    record_timed_out(ctx, packet, channel)
     return True

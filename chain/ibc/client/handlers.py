@@ -1,6 +1,6 @@
 """The messages of ICS-02: creating, updating, freezing, upgrading and recovering clients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -103,17 +103,6 @@ def handle_update_client(
     return tx_pb2.MsgUpdateClientResponse()
 
 
-def apply_client_updates(ctx: Context, messages: Sequence[Message]) -> None:
-    """Apply every client update of a transaction to the check state; raises to refuse it.
-
-    A relayer sends many packets in several transactions of which only the first brings the header
-    all their proofs need; the others are simulated before a block holds it, as ibc-go allows.
-    """
-    for message in messages:
-        if isinstance(message, tx_pb2.MsgUpdateClient):
-            apply_client_message(ctx, message.client_id, message.client_message)
-
-
 def handle_submit_misbehaviour(
     ctx: Context, msg: tx_pb2.MsgSubmitMisbehaviour
 ) -> tx_pb2.MsgSubmitMisbehaviourResponse:
@@ -122,8 +111,13 @@ def handle_submit_misbehaviour(
     return tx_pb2.MsgSubmitMisbehaviourResponse()
 
 
-def apply_client_message(ctx: Context, client_id: str, packed: Any) -> None:
-    """Verify a header or misbehaviour and update or freeze the client; raises to refuse it."""
+def apply_client_message(
+    ctx: Context, client_id: str, packed: Any, *, is_verified: bool = False
+) -> None:
+    """Verify a header or misbehaviour and update or freeze the client; raises to refuse it.
+
+    `is_verified` spares a header that verified before, in CheckTx, to be verified again.
+    """
     require_allowed(ctx, client_id)
     state.require_active(ctx, client_id)
     height: Height | None
@@ -133,7 +127,7 @@ def apply_client_message(ctx: Context, client_id: str, packed: Any) -> None:
         height = None
     else:
         header = unpack(packed, tendermint.HEADER_URL, tendermint.Header)
-        height = tendermint.update(ctx, client_id, header)
+        height = tendermint.update(ctx, client_id, header, is_verified=is_verified)
         is_frozen = height is None
     identity = {"client_id": client_id, "client_type": CLIENT_TYPE}
     if is_frozen:

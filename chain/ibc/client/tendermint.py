@@ -221,14 +221,8 @@ def _require_success(verdict: verifier.Verdict) -> None:
         )
 
 
-def update(ctx: Context, client_id: str, message: Header) -> Height | None:
-    """Verify a header and store it: the height it is stored at, None when the client froze instead.
-
-    A header already stored changes nothing. One that contradicts what is stored, or whose time
-    breaks the order of heights, freezes the client. Raises when it does not verify.
-    """
-    client = state.get_client_state(ctx, client_id)
-    signed = _read_header(ctx, message)
+def _verify_header(ctx: Context, client_id: str, client: ClientState, signed: _Signed) -> None:
+    message = signed.message
     trusted_height = Height.from_proto(message.trusted_height)
     if signed.height.revision_number != trusted_height.revision_number:
         raise InvalidHeaderHeight(
@@ -238,6 +232,21 @@ def update(ctx: Context, client_id: str, message: Header) -> Height | None:
     validators = validator_set_from_pb(message.validator_set)
     untrusted = UntrustedBlock(signed.signed_header, validators)
     _require_success(verifier.verify(trusted, untrusted, _options(client), ctx.time_ns))
+
+
+def update(
+    ctx: Context, client_id: str, message: Header, *, is_verified: bool = False
+) -> Height | None:
+    """Verify a header and store it: the height it is stored at, None when the client froze instead.
+
+    A header already stored changes nothing. One that contradicts what is stored, or whose time
+    breaks the order of heights, freezes the client. Raises when it does not verify, unless it
+    `is_verified` before.
+    """
+    client = state.get_client_state(ctx, client_id)
+    signed = _read_header(ctx, message)
+    if not is_verified:
+        _verify_header(ctx, client_id, client, signed)
     if _is_contradiction(ctx, client_id, signed):
         freeze(ctx, client_id)
         return None
