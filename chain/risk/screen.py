@@ -200,6 +200,14 @@ class AccountScreen:
             mantissa = magnitude >> exponent
             self._lines[:, slot] = (row, column, mantissa, exponent, -1 if amount < 0 else 1)
 
+    def get_recorded(self, row: int) -> MarginState:
+        """The recorded state of an account."""
+        return MarginState(int(self._states[row]))
+
+    def set_recorded(self, row: int, recorded: MarginState) -> None:
+        """Replace the recorded state of an account alone."""
+        self._states[row] = recorded.value
+
     def _take_line(self) -> int:
         if self._free_lines:
             return self._free_lines.pop()

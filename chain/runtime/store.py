@@ -69,10 +69,14 @@ class Branch:
 
     def get(self, store: str, key: bytes) -> bytes | None:
         """The value under the key as this branch sees it."""
-        writes = self._writes.get(store)
-        if writes is not None and key in writes:
-            return writes[key]
-        return self._parent.get(store, key)
+        # Every read of a block passes here: one loop, not a call for each branch on the way.
+        reader: StateReader = self
+        while type(reader) is Branch:
+            writes = reader._writes.get(store)  # noqa: SLF001 - a branch of the same class
+            if writes is not None and key in writes:
+                return writes[key]
+            reader = reader._parent  # noqa: SLF001
+        return reader.get(store, key)
 
     def set(self, store: str, key: bytes, value: bytes) -> None:
         """Write a value; an empty value or key is a programming error (neither can be proven)."""

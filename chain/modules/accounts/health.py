@@ -69,7 +69,7 @@ class HealthIndex:
         self._numbers: dict[Address, dict[int, None]] = {}
         self._columns: dict[_Column, int] = {}
         self._listings: dict[LienKey, _Listing] = {}
-        self._closed: dict[AccountId, None] = {}
+        self._idle: dict[AccountId, None] = {}  # Listed, without position or debt.
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -104,7 +104,11 @@ class HealthIndex:
 
     def get_closed(self) -> list[AccountId]:
         """Accounts that are listed without position or debt and recorded healthy, ascending."""
-        return sorted(self._closed)
+        return sorted(
+            account_id
+            for account_id in self._idle
+            if self._screen.get_recorded(self._rows[account_id]) is MarginState.HEALTHY
+        )
 
     def _has_listing_changed(self, ctx: Context, shared: SharedReads) -> bool:
         return any(
@@ -118,12 +122,20 @@ class HealthIndex:
             self._load(ctx, account_id, shared)
 
     def _reload(self, ctx: Context, written: Iterable[bytes], shared: SharedReads) -> None:
-        """Read again each account that was written, and the owner's others, whose size it moves."""
+        """Read again each account that was written, and the owner's others, whose size it moves.
+
+        Of an account whose recorded state alone was written only that state is read.
+        """
         owners: dict[Address, None] = {}
         touched: dict[AccountId, None] = {}
+        judged: dict[AccountId, None] = {}
         for key in written:
             account_id = state.find_account_of_key(key)
-            if account_id is not None:
+            if account_id is None:
+                continue
+            if state.is_margin_state_key(key):
+                judged[account_id] = None
+            else:
                 touched[account_id] = None
                 owners[account_id.owner] = None
         for owner in owners:
@@ -131,10 +143,14 @@ class HealthIndex:
                 touched[AccountId(owner, number)] = None
         for account_id in touched:
             self._load(ctx, account_id, shared)
+        for account_id in judged:
+            row = self._rows.get(account_id)
+            if row is not None and account_id not in touched:
+                self._screen.set_recorded(row, state.get_margin_state(ctx, account_id)[0])
 
     def _load(self, ctx: Context, account_id: AccountId, shared: SharedReads) -> None:
         row = self._rows.get(account_id)
-        self._closed.pop(account_id, None)
+        self._idle.pop(account_id, None)
         if not state.is_listed_at_risk(ctx, account_id):
             if row is not None:
                 self._screen.remove_row(row)
@@ -147,8 +163,8 @@ class HealthIndex:
             self._numbers.setdefault(account_id.owner, {})[account_id.number] = None
         account = state.require_account(ctx, account_id)
         recorded, _ = state.get_margin_state(ctx, account_id)
-        if recorded is MarginState.HEALTHY and not account.is_at_risk:
-            self._closed[account_id] = None
+        if not account.is_at_risk:
+            self._idle[account_id] = None
         constant = account.cash_uusd + sum(
             floor_div(p.size_quantums * p.funding_index_wad, WAD) - p.cost_uusd
             for p in account.positions.values()

@@ -448,3 +448,8 @@ def is_listed_at_risk(ctx: Context, account_id: AccountId) -> bool:
 def find_account_of_key(key: bytes) -> AccountId | None:
     """The account whose margin or recorded state a written key of the store belongs to, if any."""
     return decode_account_id(key[1:]) if key[:1] in _KEYS_OF_ACCOUNTS else None
+
+
+def is_margin_state_key(key: bytes) -> bool:
+    """Whether a written key of the store holds an account's recorded state."""
+    return key[:1] == _MARGIN_STATE
