@@ -23,6 +23,8 @@ from chain.ibc.apps.transfer.packet_data import (
     decode_acknowledgement,
     decode_packet_data,
     encode_error,
+    format_denom,
+    format_token,
 )
 from chain.ibc.apps.transfer.sending import (
     build_attributes,
@@ -173,9 +175,7 @@ class TransferApplication:
             "timeout",
             {
                 "receiver": data.sender,
-                "refund_receiver": data.sender,
-                "refund_denom": data.denom.path,
-                "refund_amount": data.amount,
+                "refund_tokens": format_token(data.denom, data.amount),
                 "memo": data.memo,
             },
         )
@@ -211,7 +211,7 @@ def _credit(ctx: Context, packet: Packet, data: TransferData, receiver: Address)
         state.set_denom(ctx, denom)
     ctx.emit(
         "denomination",
-        {"denom_hash": denom.hash.hex().upper(), "denom": denom.local_denom, "path": denom.path},
+        {"denom_hash": denom.hash.hex().upper(), "denom": format_denom(denom)},
     )
     mint_voucher(ctx, receiver, denom, data.amount)
     return denom

@@ -110,6 +110,21 @@ def decode_packet_data(data: bytes) -> TransferData:
     return TransferData(denom, amount, found["sender"], found["receiver"], found["memo"])
 
 
+def format_denom(denom: Denom) -> str:
+    """A denom as the JSON that ibc-go puts into events."""
+    return _encode(_describe(denom)).decode()
+
+
+def format_token(denom: Denom, amount: int) -> str:
+    """A denom and an amount as the JSON that ibc-go puts into events."""
+    return _encode({"denom": _describe(denom), "amount": str(amount)}).decode()
+
+
+def _describe(denom: Denom) -> dict[str, Any]:
+    hops = [{"port_id": hop.port_id, "channel_id": hop.channel_id} for hop in denom.trace]
+    return {"base": denom.base, "trace": hops or None}
+
+
 def _encode(document: dict[str, Any]) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.translate(_ESCAPED).encode()

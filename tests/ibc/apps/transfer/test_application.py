@@ -137,6 +137,38 @@ def test_what_was_not_received_comes_back_to_the_sender(world, denom, outcome):
     assert bank.get_supply(world.ctx, denom.local_denom) == 10
 
 
+def get_attributes(world, kind):
+    (event,) = [event for event in world.ctx.events if event.type == kind]
+    return event.attributes
+
+
+@pytest.mark.parametrize(
+    ("denom", "told"),
+    [
+        (ATOM, '{"base":"uatom","trace":null}'),
+        (VOUCHER, '{"base":"uatom","trace":[{"port_id":"transfer","channel_id":"channel-0"}]}'),
+        (Denom("a<b/1"), r'{"base":"a\u003cb/1","trace":null}'),
+    ],
+)
+def test_a_timeout_says_what_ibc_go_says(world, denom, told):
+    world.fund(ESCROW, denom.local_denom, 777)
+    state.set_total_escrow(world.ctx, denom.local_denom, 777)
+    APPLICATION.on_timeout_packet(world.ctx, leave(world, denom, 777), "r")
+    assert get_attributes(world, "timeout") == (
+        ("receiver", world.get_address("alice")),
+        ("refund_tokens", f'{{"denom":{told},"amount":"777"}}'),
+        ("memo", ""),
+    )
+
+
+def test_a_voucher_is_told_of_as_ibc_go_does(world):
+    APPLICATION.on_recv_packet(world.ctx, arrive(world, Denom("uusd")), "r")
+    assert get_attributes(world, "denomination") == (
+        ("denom_hash", "6F4968A73F90CF7DE6394BF937D6DF7C7D162D74D839C13F53B41157D315E05F"),
+        ("denom", '{"base":"uusd","trace":[{"port_id":"transfer","channel_id":"channel-0"}]}'),
+    )
+
+
 def test_a_success_keeps_what_was_sent(world):
     APPLICATION.on_acknowledgement_packet(world.ctx, leave(world, VOUCHER), SUCCESS, "r")
     assert world.get_balances() == {}
