@@ -7,7 +7,7 @@ reads collateral, markets and oracle, which in turn read accounts, and only modu
 from collections.abc import Sequence
 from typing import Final
 
-from chain.modules.accounts import portfolio_margin, state
+from chain.modules.accounts import freshness, portfolio_margin, state
 from chain.modules.accounts.errors import InsufficientMargin
 from chain.modules.accounts.types import (
     Account,
@@ -20,6 +20,7 @@ from chain.modules.accounts.types import (
 )
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
+from chain.modules.collateral import state as collateral_state
 from chain.modules.markets import marks
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
@@ -227,7 +228,14 @@ def compute_account_margin(
 
 
 def find_initial_shortfall(ctx: Context, margin: AccountMargin) -> str:
-    """Why the margin does not carry new risk, with numbers and remedy; empty when it does."""
+    """Why the margin does not carry new risk, with numbers and remedy; empty when it does.
+
+    Value that rests on a price too old or disputed for new risk carries none (row 45).
+    """
+    return _find_missing_margin(ctx, margin) or freshness.find_refusal(ctx, margin)
+
+
+def _find_missing_margin(ctx: Context, margin: AccountMargin) -> str:
     if margin.equity_initial_uusd < margin.initial_uusd:
         shortfall = margin.initial_uusd - margin.equity_initial_uusd
         return (
@@ -246,7 +254,7 @@ def find_initial_shortfall(ctx: Context, margin: AccountMargin) -> str:
 
 def require_initial_margin(ctx: Context, margin: AccountMargin) -> None:
     """Raise InsufficientMargin unless the margin carries new risk (E_initial >= IMR, leverage)."""
-    shortfall = find_initial_shortfall(ctx, margin)
+    shortfall = _find_missing_margin(ctx, margin)
     if shortfall:
         raise InsufficientMargin(
             shortfall,
@@ -283,5 +291,11 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     for lien in margin.liens:
         if lien.factors.recognized_amount == 0:
             continue
-        collateral_prices.require_asset_price(ctx, lien.factors.asset, Action.WITHDRAW)
+        route = collateral_state.get_route(ctx, lien.lien.route_id)
+        collateral_prices.require_asset_price(
+            ctx,
+            lien.factors.asset,
+            Action.WITHDRAW,
+            proof_age_ns=0 if route is None else collateral.get_proof_age_ns(ctx, route),
+        )
     return margin

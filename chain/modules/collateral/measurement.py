@@ -46,7 +46,7 @@ from chain.risk.latency import (
 )
 from chain.risk.ramp import compute_reading
 from chain.runtime.context import Context
-from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, mul_ppm_floor
+from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, floor_div, mul_ppm_floor
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _MS_NS: Final = 1_000_000
@@ -168,6 +168,13 @@ def get_consensus_age_ns(ctx: Context, route: pb.Route) -> int:
     return max(0, ctx.time_ns - time_ns)
 
 
+def get_proof_age_ns(ctx: Context, route: pb.Route) -> int:
+    """The age of what the route last proved, with the clock drift that its client allows."""
+    consensus_ns = ctx.time_ns - get_consensus_age_ns(ctx, route)
+    drift_s = route.trust.max_clock_drift_s
+    return compute_proof_age_ms(ctx.time_ns, consensus_ns, drift_s) * _MS_NS
+
+
 def _compute_auction_ms(params: pb.Params, route: pb.Route, counts: Sequence[int]) -> int:
     """The measured 95th percentile of auctions, never below the governed figure.
 
@@ -197,9 +204,7 @@ def get_route_measure(
     unrecognized = get_recognition(ctx, route, value_uusd).unrecognized
     p50_ms, p95_ms = (_compute_percentile_ms(params, counts, percent) for percent in (50, 95))
     age_ns = get_consensus_age_ns(ctx, route)
-    proof_age_ms = compute_proof_age_ms(
-        ctx.time_ns, ctx.time_ns - age_ns, route.trust.max_clock_drift_s
-    )
+    proof_age_ms = floor_div(get_proof_age_ns(ctx, route), _MS_NS)
     heartbeat_age_ms = get_heartbeat_age_ms(ctx, route.route_id)
     delta_t_ms = compute_delta_t_ms(
         proof_age_ms=proof_age_ms,

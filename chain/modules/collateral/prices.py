@@ -81,26 +81,42 @@ def get_asset_price(ctx: Context, name: str) -> Price | None:
     return None if price is None else _scale_price(price, name, rate_wad)
 
 
-def require_asset_price(ctx: Context, name: str, action: Action) -> Price:
+def require_asset_price(ctx: Context, name: str, action: Action, *, proof_age_ns: int = 0) -> Price:
     """The price of a collateral asset when it allows the action; raises as `require_price` does.
 
-    Of a yield-bearing asset both feeds must allow it.
+    Of a yield-bearing asset both feeds must allow it. `proof_age_ns` is that of a lien's route.
     """
     asset = state.get_asset(ctx, name)
     if asset is None or not asset.base_asset:
-        return require_price(ctx, name, action)
-    price = require_price(ctx, asset.base_asset, action)
-    require_price(ctx, asset.exchange_rate_feed, action)
+        return require_price(ctx, name, action, proof_age_ns=proof_age_ns)
+    price = require_price(ctx, asset.base_asset, action, proof_age_ns=proof_age_ns)
+    require_price(ctx, asset.exchange_rate_feed, action, proof_age_ns=proof_age_ns)
     scaled = _scale_price(price, name, get_exchange_rate_wad(ctx, asset))
     return scaled or replace(price, asset=name, price_wad=0, raw_median_wad=0)
+
+
+def get_daily_volume_wad(ctx: Context, asset: pb.Asset) -> int:
+    """What of an asset is traded in a day, whole units (WAD): its depth figure (row 8).
+
+    The governed figure, or the oracle's at its price if that is lower. At least one atom, so that
+    the slippage of a market that dried up is all of its value and not undefined.
+    """
+    governed: int = int(asset.daily_volume_wad)
+    price = oracle.get_price(ctx, asset.asset)
+    volume_usd = oracle.get_depth(ctx, asset.asset).volume_usd
+    if price is None or volume_usd == 0:
+        return governed
+    return max(1, min(governed, floor_div(volume_usd * WAD * WAD, price.price_wad)))
 
 
 def validate_feed(ctx: Context, asset: pb.Asset) -> None:
     """Raises InvalidListing unless enough sources price the asset now (row 8).
 
-    A listing needs a live feed: an asset that only few sources price, or none lately, would be
-    worth what those few say.
+    A listing needs a live feed and a depth figure: an asset that only few sources price, or none
+    lately, would be worth what those few say.
     """
+    if get_daily_volume_wad(ctx, asset) <= 1:
+        raise InvalidListing(f"{asset.asset} is not traded; a listing needs a depth figure")
     sources_min = state.get_params(ctx).listing_sources_min
     age_s_max = oracle.get_rules(ctx).liquidation_age_s_max
     names = [asset.base_asset, asset.exchange_rate_feed] if asset.base_asset else [asset.asset]
@@ -110,9 +126,10 @@ def validate_feed(ctx: Context, asset: pb.Asset) -> None:
             raise InvalidListing(
                 f"{name} has no price; list it when {sources_min} sources price it"
             )
-        if price.source_count < sources_min:
+        source_count = oracle.get_source_count(ctx, name)
+        if source_count < sources_min:
             raise InvalidListing(
-                f"{price.source_count} sources price {name}, a listing needs {sources_min}"
+                f"{source_count} sources price {name}, a listing needs {sources_min}"
             )
         age_s = floor_div(ctx.time_ns - price.time_ns, NANOSECONDS)
         if age_s > age_s_max:

@@ -10,7 +10,7 @@ from chain.modules.bank import state as bank
 from chain.modules.collateral import state as collateral
 from chain.modules.collateral.measurement import get_route_status, record_auction
 from chain.modules.collateral.packets import send_seizure
-from chain.modules.collateral.prices import require_asset_price
+from chain.modules.collateral.prices import get_daily_volume_wad, require_asset_price
 from chain.modules.insurance import state as insurance
 from chain.modules.liquidation import state
 from chain.modules.liquidation.errors import AuctionClosed, PriceAboveLimit, ResetNotDue
@@ -88,7 +88,7 @@ def _compute_proceeds(ctx: Context, lien: LienMargin) -> int:
         latency_ppm=lien.factors.latency_ppm,
         slippage_ppm=asset.slippage_factor_ppm,
         quantity_wad=collateral.compute_quantity_wad(lien.amount, lien.factors.decimals),
-        daily_volume_wad=int(asset.daily_volume_wad),
+        daily_volume_wad=get_daily_volume_wad(ctx, asset),
     )
 
 

@@ -10,6 +10,8 @@ from chain.units import PPM, WAD, parse_amount
 
 ASSETS_MAX = 64
 AGE_S_MAX = 86_400
+EFFECTIVE_AGE_S_MAX = 3_600
+"""The limit of price age and proof age together where parameters name none."""
 VOLATILITY_MAX_WAD = 100 * WAD
 USD_MAX = 10**15
 CORRELATED_ASSETS_MAX = 24
@@ -57,6 +59,7 @@ def validate_params(params: pb.Params) -> None:
     _require(params.source_age_s_max, 1, AGE_S_MAX, "source_age_s_max")
     _require(params.risk_age_s_max, 1, AGE_S_MAX, "risk_age_s_max")
     _require(params.liquidation_age_s_max, 1, AGE_S_MAX, "liquidation_age_s_max")
+    _require(params.effective_age_s_max, 0, AGE_S_MAX, "effective_age_s_max")
     _require(params.volatility_interval_s, 1, AGE_S_MAX, "volatility_interval_s")
     _require(params.lambda_ppm, 0, PPM, "lambda_ppm")
     _require(params.return_ppm_max, 1, 5 * PPM, "return_ppm_max")
@@ -97,6 +100,7 @@ def build_default_params() -> pb.Params:
         source_age_s_max=30,
         risk_age_s_max=30,
         liquidation_age_s_max=60,
+        effective_age_s_max=EFFECTIVE_AGE_S_MAX,
         volatility_interval_s=3_600,
         lambda_ppm=940_000,
         return_ppm_max=PPM,

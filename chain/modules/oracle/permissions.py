@@ -1,11 +1,14 @@
 """What a price allows: a stale, disputed or still moving price may reduce risk, never add it (row
 45).
 
-| action | price | age at most | confidence | step bound |
-|---|---|---|---|---|
-| open risk, withdraw | needed | risk_age_s_max | at least the minimum | must not bind |
-| liquidate | needed | liquidation_age_s_max | any | may bind (the raw median is used) |
-| reduce | needed | any | any | may bind |
+| action | price | age at most | with its proof | confidence | step bound |
+|---|---|---|---|---|---|
+| open risk, withdraw | needed | risk_age_s_max | effective_age_s_max | the minimum | not bind |
+| liquidate | needed | liquidation_age_s_max | any | any | may bind (the raw median is used) |
+| reduce | needed | any | any | any | may bind |
+
+An old proof holds up no liquidation: what a vault holds cannot leave it without the hub, and what
+the delay may cost is in the haircut.
 """
 
 from chain.modules.oracle.errors import PriceNotUsable, UnknownAsset
@@ -27,13 +30,13 @@ def find_refusal(
     """Why the price does not allow the action; empty when it does.
 
     `proof_age_ns` is the age of the proof of what is being priced, 0 for what lies on this chain:
-    the age that counts is that of the price plus that of the proof.
+    new risk needs the price's age, and that age plus the proof's, within their limits.
     """
     if price is None:
         return f"{asset} has no price yet; wait until the validators agree on one"
     if action is Action.REDUCE:
         return ""
-    age_ns = now_ns - price.time_ns + proof_age_ns
+    age_ns = now_ns - price.time_ns
     age_s = floor_div(age_ns, NANOSECONDS)
     limit_s = rules.liquidation_age_s_max if action is Action.LIQUIDATE else rules.risk_age_s_max
     if age_ns > limit_s * NANOSECONDS:
@@ -41,7 +44,15 @@ def find_refusal(
             f"the price of {asset} is {age_s} s old and {action.value} needs at most {limit_s} s; "
             f"wait for a new price or reduce risk"
         )
-    return "" if action is Action.LIQUIDATE else _find_quality_refusal(rules, price, action)
+    if action is Action.LIQUIDATE:
+        return ""
+    if proof_age_ns and age_ns + proof_age_ns > rules.effective_age_s_max * NANOSECONDS:
+        return (
+            f"the price of {asset} is {age_s} s old and what it prices was last proven "
+            f"{floor_div(proof_age_ns, NANOSECONDS)} s ago, together above "
+            f"{rules.effective_age_s_max} s; wait until a relayer updates the client"
+        )
+    return _find_quality_refusal(rules, price, action)
 
 
 def _find_quality_refusal(rules: OracleRules, price: Price, action: Action) -> str:

@@ -5,7 +5,12 @@ from functools import lru_cache
 from typing import Final
 
 from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
-from chain.modules.oracle.params import build_default_params, split_rows, validate_params
+from chain.modules.oracle.params import (
+    EFFECTIVE_AGE_S_MAX,
+    build_default_params,
+    split_rows,
+    validate_params,
+)
 from chain.modules.oracle.types import (
     AssetRules,
     CorrelationRecord,
@@ -81,6 +86,7 @@ def parse_rules(params: pb.Params) -> OracleRules:
             band_ppm=params.correlation.band_ppm,
             lambda_ppm=params.correlation.lambda_ppm,
         ),
+        effective_age_s_max=params.effective_age_s_max or EFFECTIVE_AGE_S_MAX,
     )
 
 

@@ -115,6 +115,7 @@ class OracleRules:
     garch_alpha_ppm: int
     garch_beta_ppm: int
     correlation: CorrelationRules = CorrelationRules()
+    effective_age_s_max: int = 3_600
 
     def get_asset(self, asset: str) -> AssetRules | None:
         """The asset's rules, or None when it is not priced."""

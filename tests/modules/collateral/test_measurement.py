@@ -1,14 +1,18 @@
 """Haircuts of many liens: what they share is read once and comes out as if read for each."""
 
+from dataclasses import replace
+
 import pytest
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
 from chain._pb.margin.collateral.v1 import tx_pb2
+from chain._pb.margin.oracle.v1 import oracle_pb2
 from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, LienKey
-from chain.modules.collateral import handlers, measurement, state
+from chain.modules.collateral import handlers, measurement, prices, state
 from chain.modules.collateral.errors import InvalidListing
+from chain.modules.oracle import state as oracle
 from chain.risk.haircut import compute_latency_premium_ppm
 from chain.runtime.gas import GasMeter
 from chain.units import NANOSECONDS, WAD
@@ -220,3 +224,31 @@ def test_the_slowest_route_of_an_account_is_what_its_options_are_discounted_by()
     assert latency() == 0
     account.liens = {}
     assert latency() == 0
+
+
+def test_a_listing_needs_live_sources_and_a_depth_figure():
+    """Row 8; what the validators' feeds say of a day's volume can only lower the governed one."""
+    ctx = build_network().hub.ctx
+    asset = build_asset(daily_volume_wad=str(1_000_000 * WAD))
+    prices.validate_feed(ctx, asset)
+    assert prices.get_daily_volume_wad(ctx, asset) == 1_000_000 * WAD
+    params = oracle_pb2.Params()
+    params.CopyFrom(oracle.get_params(ctx))
+    params.assets[0].depth_usd_max = params.assets[0].volume_usd_max = 10**15
+    oracle.set_params(ctx, params)
+    assert prices.get_daily_volume_wad(ctx, asset) == 1_000_000 * WAD
+
+    def say(volume_usd):
+        oracle.set_depth_record(
+            ctx, oracle_pb2.Depth(asset="ETH", depth_usd=1, volume_usd=volume_usd)
+        )
+
+    say(3_000_001)
+    # Floored: 3,000,001 USD at 2,000 USD are 1,500.0005 ETH.
+    assert prices.get_daily_volume_wad(ctx, asset) == 15_000_005 * WAD // 10_000
+    with pytest.raises(InvalidListing, match="depth figure"):
+        prices.validate_feed(ctx, build_asset(daily_volume_wad="1"))
+    price = oracle.get_price(ctx, "ETH")
+    oracle.set_price(ctx, replace(price, source_count=2))
+    with pytest.raises(InvalidListing, match="2 sources price ETH, a listing needs 3"):
+        prices.validate_feed(ctx, asset)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from chain._pb.margin.oracle.v1 import query_pb2
+from chain._pb.margin.oracle.v1 import oracle_pb2, query_pb2
 from chain.errors import ChainError
 from chain.modules.oracle import queries, state
 from chain.modules.oracle.errors import InvalidOracleParams, PriceNotUsable, UnknownAsset
@@ -42,13 +42,22 @@ def test_matrix(ctx):
 
 def test_age_of_the_proof_adds_to_the_age_of_the_price(ctx):
     advance(ctx, 20)
-    require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=10 * NANOSECONDS)
-    with pytest.raises(PriceNotUsable, match="31 s old"):
-        require_price(ctx, "ETH", Action.WITHDRAW, proof_age_ns=11 * NANOSECONDS)
-    require_price(ctx, "ETH", Action.LIQUIDATE, proof_age_ns=40 * NANOSECONDS)
-    with pytest.raises(PriceNotUsable, match="61 s old"):
-        require_price(ctx, "ETH", Action.LIQUIDATE, proof_age_ns=41 * NANOSECONDS)
-    require_price(ctx, "ETH", Action.REDUCE, proof_age_ns=10**6 * NANOSECONDS)
+    require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=3_580 * NANOSECONDS)
+    for action in (Action.OPEN_RISK, Action.WITHDRAW):
+        with pytest.raises(PriceNotUsable, match=r"20 s old .* proven 3581 s ago, .* above 3600 s"):
+            require_price(ctx, "ETH", action, proof_age_ns=3_581 * NANOSECONDS)
+    for action in (Action.LIQUIDATE, Action.REDUCE):
+        require_price(ctx, "ETH", action, proof_age_ns=10**6 * NANOSECONDS)
+    params = oracle_pb2.Params()
+    params.CopyFrom(state.get_params(ctx))
+    params.effective_age_s_max = 0
+    state.set_params(ctx, params)
+    require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=3_580 * NANOSECONDS)
+    params.effective_age_s_max = 60
+    state.set_params(ctx, params)
+    require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=40 * NANOSECONDS)
+    with pytest.raises(PriceNotUsable, match="above 60 s"):
+        require_price(ctx, "ETH", Action.OPEN_RISK, proof_age_ns=41 * NANOSECONDS)
 
 
 def test_disputed_or_moving_price_allows_no_new_risk(ctx):
@@ -105,6 +114,7 @@ def test_bad_asset_parameters(asset, changes, error):
         ("market_time_scale", 100_001),
         ("risk_age_s_max", 0),
         ("liquidation_age_s_max", 86_401),
+        ("effective_age_s_max", 86_401),
         ("volatility_interval_s", 0),
         ("lambda_ppm", 1_000_001),
         ("garch_beta_ppm", 1_000_000),
