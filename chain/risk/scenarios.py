@@ -226,6 +226,14 @@ def validate_scenario_set(scenario_set: ScenarioSet) -> None:
             raise InvalidParameter(
                 f"{name.removesuffix('_wad')}: {value} must lie within [{low}, {high}] (1e-18)"
             )
+    net_wad = scenario_set.parameters.net_delta_pct_wad
+    hedged_wad = scenario_set.parameters.hedged_delta_pct_wad
+    if hedged_wad > net_wad:
+        # A hedge turns net delta into hedged delta, and must not raise the requirement.
+        raise InvalidParameter(
+            f"hedged_delta_pct: {hedged_wad} must be at most net_delta_pct, {net_wad} (1e-18); "
+            "raise net_delta_pct first"
+        )
 
 
 def replace_parameter(scenario_set: ScenarioSet, name: str, value: int) -> ScenarioSet:
