@@ -142,6 +142,7 @@ def bench_check() -> None:
 
     def check_anew() -> None:
         portfolios.compute_option_prices_wad.cache_clear()
+        portfolios.compute_option_price_wad.cache_clear()
         compute_portfolio_margin(held, PRESETS["pmrm21"])
 
     report("12-position check, pmrm21, every option priced", measure_s(check_anew, 20), 1, "check")

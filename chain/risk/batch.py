@@ -84,6 +84,8 @@ class _Expiry:
     basis: Matrix
     discount: int
     basis_factor: int
+    futures: "slice | Matrix"
+    future_moves: Matrix
 
 
 class _Kernel:
@@ -109,6 +111,11 @@ class _Kernel:
     def _build_expiry(self, expiry: int) -> _Expiry:
         rows = self.table.instruments
         columns = [index for index, row in enumerate(rows) if row.expiry == expiry]
+        futures = [
+            index
+            for index, row in enumerate(rows)
+            if row.expiry == LINEAR and row.basis_expiry == expiry
+        ]
         return _Expiry(
             _select(columns),
             np.array([rows[i].mark_price for i in columns], dtype=np.int64),
@@ -116,6 +123,11 @@ class _Kernel:
             _transpose([list(rows[i].basis_prices) for i in columns], 2),
             self.table.discounts[expiry],
             self.table.basis_factors[expiry],
+            _select(futures),
+            _transpose(
+                [[price - rows[i].mark_price for price in rows[i].basis_prices] for i in futures],
+                2,
+            ),
         )
 
     def _build_strikes(self) -> None:
@@ -166,7 +178,10 @@ class _Kernel:
             results += values
             marks += mark
             if expiry.basis_factor:
-                moves = np.einsum("kj,jn->kn", expiry.basis, held).min(axis=0)
+                sides = np.einsum("kj,jn->kn", expiry.basis, held)
+                if expiry.future_moves.size:
+                    sides += np.einsum("kj,jn->kn", expiry.future_moves, amounts[expiry.futures])
+                moves = sides.min(axis=0)
                 moves -= mark
                 basis += self.multiply_ratio(np.minimum(moves, 0), expiry.basis_factor)
         results -= marks

@@ -35,6 +35,9 @@ CASH_WAD_LIMIT: Final = 10**24 * WAD
 """Cash and profit are below it in magnitude."""
 INPUT_VOLATILITY_WAD_LIMIT: Final = 20 * WAD
 """An input volatility is above zero and below 2,000 %."""
+LATENCY_WAD_MAX: Final = 10 * WAD
+PRICES_CACHED: Final = 16_384
+"""Options whose prices are kept; what falls out is priced again, to the same figure."""
 
 
 class InvalidPortfolio(ChainError):
@@ -57,10 +60,12 @@ class OptionPosition:
 
 @dataclass(frozen=True, slots=True)
 class ExpiryPosition:
-    """The options of one expiry and its market: forward F = variable·s + fixed, rate, confidences.
+    """The options and futures of one expiry and its market: forward F = variable·s + fixed, rate,
+    confidences.
 
     `forward_fixed_wad` is the part of the settlement average already set; `latency_wad` the
-    latency premium of the route that secures the options (0 on the hub).
+    latency premium of the route that secures the options (0 on the hub). `settlement_s` tells
+    apart two expiries that are equally far once their time is rounded.
     """
 
     expiry_s: int
@@ -72,13 +77,16 @@ class ExpiryPosition:
     rate_confidence_wad: int = WAD
     volatility_confidence_wad: int = WAD
     latency_wad: int = 0
+    future_wad: int = 0
+    settlement_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
     """Everything an account holds in one underlying, with its market; `cash_wad` may be negative.
 
-    `perp_profit_wad` is unrealised profit and funding. `perp_price_wad` is needed with a perp.
+    `perp_profit_wad` is unrealised profit and funding, of futures too. `perp_price_wad` is needed
+    with a perp.
     """
 
     spot_wad: int
@@ -108,7 +116,8 @@ class PortfolioMargin:
     """Requirement and worth of a portfolio, WAD.
 
     `initial_wad` and `maintenance_wad` are signed: below zero the account lacks that much. MMR of
-    row 6 is `maintenance_requirement_wad`, IMR `initial_requirement_wad`.
+    row 6 is `maintenance_requirement_wad`, IMR `initial_requirement_wad`; the larger of what the
+    scenarios with the spot up, and those with it down, ask alone.
     """
 
     initial_wad: int
@@ -125,6 +134,19 @@ class PortfolioMargin:
     expiry_marks_wad: tuple[int, ...]
     scenarios: tuple[ScenarioOutcome, ...]
     worst: int
+    up: "DirectionRequirement"
+    down: "DirectionRequirement"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionRequirement:
+    """What the scenarios of one direction of the spot ask, with every charge, WAD.
+
+    Scenarios that leave the spot where it is belong to both.
+    """
+
+    initial_wad: int
+    maintenance_wad: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +154,7 @@ class PortfolioGreeks:
     """Sums over a portfolio, WAD: delta and gamma to each forward, vega and rho per 1.00, theta a
     year.
 
-    Delta counts base and perpetual as one each; of a forward only the variable part moves.
+    Delta counts base, perpetual and future as one each; of a forward only the variable part moves.
     """
 
     delta_wad: int
@@ -159,15 +181,16 @@ def validate_portfolio(portfolio: Portfolio) -> None:
         raise InvalidPortfolio(f"expiries: {lines} options, at most {LINES_MAX}")
     if len(portfolio.expiries) > LINES_MAX:
         raise InvalidPortfolio(f"expiries: {len(portfolio.expiries)} of them, at most {LINES_MAX}")
-    seen: dict[int, int] = {}
+    seen: dict[tuple[int, int], int] = {}
     for index, expiry in enumerate(portfolio.expiries):
         field = f"expiries[{index}]"
-        if expiry.expiry_s in seen:
+        when = (expiry.expiry_s, expiry.settlement_s)
+        if when in seen:
             raise InvalidPortfolio(
-                f"{field}.seconds: {expiry.expiry_s} is that of expiries[{seen[expiry.expiry_s]}]; "
+                f"{field}.seconds: {expiry.expiry_s} is that of expiries[{seen[when]}]; "
                 "give one expiry once"
             )
-        seen[expiry.expiry_s] = index
+        seen[when] = index
         _validate_expiry(expiry, field)
 
 
@@ -181,7 +204,8 @@ def _validate_expiry(expiry: ExpiryPosition, field: str) -> None:
     _require(f"{field}.forward_confidence", expiry.forward_confidence_wad, 0, WAD)
     _require(f"{field}.rate_confidence", expiry.rate_confidence_wad, 0, WAD)
     _require(f"{field}.vol_confidence", expiry.volatility_confidence_wad, 0, WAD)
-    _require(f"{field}.latency", expiry.latency_wad, 0, 10 * WAD)
+    _require(f"{field}.latency", expiry.latency_wad, 0, LATENCY_WAD_MAX)
+    _require(f"{field}.future", expiry.future_wad, 1 - AMOUNT_WAD_LIMIT, AMOUNT_WAD_LIMIT - 1)
     seen: dict[tuple[int, bool], int] = {}
     for index, option in enumerate(expiry.options):
         leg = f"{field}.options[{index}]"
@@ -215,18 +239,46 @@ class ExpiryMarket:
         return self.forward_variable_wad * spot_factor_wad // WAD + self.forward_fixed_wad
 
 
-@lru_cache(maxsize=16_384)
+@dataclass(frozen=True, slots=True, eq=False)
+class ScenarioPricer:
+    """A scenario set as the key of its risk arrays: equal to itself alone, so compared at once."""
+
+    scenario_set: ScenarioSet
+
+
+@lru_cache(maxsize=256)
+def get_scenario_pricer(scenario_set: ScenarioSet) -> ScenarioPricer:
+    """The pricer of a set; equal sets share one while it is kept."""
+    return ScenarioPricer(scenario_set)
+
+
+@lru_cache(maxsize=4 * PRICES_CACHED)
+def compute_option_price_wad(
+    forward_wad: int,
+    strike_wad: int,
+    volatility_wad: int,
+    expiry_s: int,
+    is_call: bool,  # noqa: FBT001 - a cached function takes its key by position
+) -> int:
+    """An option's mark, `black76.compute_black76_price_wad`, kept for the next account."""
+    return compute_black76_price_wad(
+        forward_wad, strike_wad, volatility_wad, expiry_s, is_call=is_call
+    )
+
+
+@lru_cache(maxsize=PRICES_CACHED)
 def compute_option_prices_wad(
     market: ExpiryMarket,
     strike_wad: int,
     volatility_wad: int,
     is_call: bool,  # noqa: FBT001 - a cached function takes its key by position
-    scenario_set: ScenarioSet,
+    pricer: ScenarioPricer,
 ) -> tuple[int, tuple[int, ...], tuple[int, int]]:
     """One option's mark, its price under each scenario, and those at the basis spots up and down.
 
-    Each distinct (spot, volatility) is priced once.
+    Each distinct (spot, volatility) is priced once: the risk array of all accounts that hold it.
     """
+    scenario_set = pricer.scenario_set
     parameters = scenario_set.parameters
     up_wad, down_wad = compute_volatility_factors_wad(parameters, market.expiry_s)
     factors = {
@@ -234,7 +286,10 @@ def compute_option_prices_wad(
         VolatilityShock.NONE: WAD,
         VolatilityShock.DOWN: down_wad,
     }
-    priced: dict[tuple[int, int], int] = {}
+    mark = compute_option_price_wad(
+        market.compute_forward_wad(WAD), strike_wad, volatility_wad, market.expiry_s, is_call
+    )
+    priced: dict[tuple[int, int], int] = {(WAD, WAD): mark}
 
     def price(spot_factor_wad: int, volatility_factor_wad: int) -> int:
         key = (spot_factor_wad, volatility_factor_wad)
@@ -250,21 +305,21 @@ def compute_option_prices_wad(
 
     shocked = tuple(price(row.spot_wad, factors[row.volatility]) for row in scenario_set.scenarios)
     basis = (price(parameters.basis_up_wad, WAD), price(parameters.basis_down_wad, WAD))
-    return price(WAD, WAD), shocked, basis
+    return mark, shocked, basis
 
 
 def _build_option_row(
     expiry: ExpiryPosition,
     expiry_index: int,
     option: OptionPosition,
-    scenario_set: ScenarioSet,
+    pricer: ScenarioPricer,
     spot_wad: int,
 ) -> InstrumentRow:
     market = ExpiryMarket(expiry.expiry_s, expiry.forward_variable_wad, expiry.forward_fixed_wad)
     mark, shocked, basis = compute_option_prices_wad(
-        market, option.strike_wad, option.volatility_wad, option.is_call, scenario_set
+        market, option.strike_wad, option.volatility_wad, option.is_call, pricer
     )
-    parameters = scenario_set.parameters
+    parameters = pricer.scenario_set.parameters
     dollar_delta = 0
     if parameters.net_delta_pct_wad or parameters.hedged_delta_pct_wad:
         dollar_delta = compute_option_delta_wad(expiry, option) * spot_wad // WAD
@@ -302,10 +357,35 @@ def _build_linear_row(
     return InstrumentRow(LINEAR, 0, False, price_wad, shocked, (0, 0), static, spot_wad)  # noqa: FBT003
 
 
+def _build_future_row(
+    expiry: ExpiryPosition, expiry_index: int, spot_wad: int, scenario_set: ScenarioSet
+) -> InstrumentRow:
+    """A future moves with the variable part of its forward and is charged as a perpetual is."""
+    parameters = scenario_set.parameters
+    market = ExpiryMarket(expiry.expiry_s, expiry.forward_variable_wad, expiry.forward_fixed_wad)
+    mark = market.compute_forward_wad(WAD)
+    return InstrumentRow(
+        LINEAR,
+        0,
+        False,  # noqa: FBT003
+        mark,
+        tuple(market.compute_forward_wad(row.spot_wad) for row in scenario_set.scenarios),
+        (
+            market.compute_forward_wad(parameters.basis_up_wad),
+            market.compute_forward_wad(parameters.basis_down_wad),
+        ),
+        ceil_div(parameters.perp_pct_wad * spot_wad, WAD),
+        expiry.forward_variable_wad * spot_wad // mark,
+        expiry_index,
+    )
+
+
 def build_risk_table(
     portfolio: Portfolio, scenario_set: ScenarioSet, ratio_scale: int = SCALE
 ) -> tuple[RiskTable, tuple[int, ...]]:
-    """The portfolio's instruments as a table in WAD, and its amounts: base, perp, then options."""
+    """The portfolio's instruments as a table in WAD, and its amounts: base, perp, then the options
+    and the future of each expiry.
+    """
     parameters = scenario_set.parameters
     spot = portfolio.spot_wad
     base_price = spot * WAD // portfolio.stable_wad
@@ -314,10 +394,15 @@ def build_risk_table(
         _build_linear_row(portfolio.perp_price_wad, parameters.perp_pct_wad, spot, scenario_set),
     ]
     amounts = [portfolio.base_wad, portfolio.perp_wad]
+    pricer = get_scenario_pricer(scenario_set) if portfolio.expiries else None
     for index, expiry in enumerate(portfolio.expiries):
         for option in expiry.options:
-            rows.append(_build_option_row(expiry, index, option, scenario_set, spot))
+            assert pricer is not None
+            rows.append(_build_option_row(expiry, index, option, pricer, spot))
             amounts.append(option.amount_wad)
+        if expiry.future_wad:
+            rows.append(_build_future_row(expiry, index, spot, scenario_set))
+            amounts.append(expiry.future_wad)
     table = RiskTable(
         tuple(rows),
         tuple(row.weight_ppm * ratio_scale // PPM for row in scenario_set.scenarios),
@@ -355,7 +440,8 @@ def compute_confidence_charge_wad(portfolio: Portfolio, parameters: PortfolioPar
             expiry.rate_confidence_wad,
             expiry.volatility_confidence_wad,
         )
-        legs.append((sum(abs(option.amount_wad) for option in expiry.options), confidence))
+        held = abs(expiry.future_wad) + sum(abs(option.amount_wad) for option in expiry.options)
+        legs.append((held, confidence))
     exact = sum(
         (WAD - confidence) * parameters.conf_margin_wad * amount * portfolio.spot_wad
         for amount, confidence in legs
@@ -385,8 +471,34 @@ def _compose_margin(
     min_span = floor_div(span.min_span, WAD)
     im_factor = compute_im_factor_wad(parameters, portfolio.stable_wad)
     confidence_charge = compute_confidence_charge_wad(portfolio, parameters)
-    initial_requirement = ceil_div(-min_span * im_factor, WAD) + confidence_charge
-    maintenance_requirement = ceil_div(-min_span * parameters.mm_factor_wad, WAD)
+
+    def require(span_wad: int) -> DirectionRequirement:
+        return DirectionRequirement(
+            ceil_div(-span_wad * im_factor, WAD) + confidence_charge,
+            ceil_div(-span_wad * parameters.mm_factor_wad, WAD),
+        )
+
+    whole = require(min_span)
+    up, down = (
+        require(
+            floor_div(
+                min(
+                    span.basis,
+                    -span.delta_charge,
+                    *(
+                        result
+                        for row, result in zip(
+                            scenario_set.scenarios, span.scenario_results, strict=True
+                        )
+                        if (row.spot_wad - WAD) * sign >= 0
+                    ),
+                )
+                - span.static_charge,
+                WAD,
+            )
+        )
+        for sign in (1, -1)
+    )
     base_value = portfolio.base_wad * portfolio.spot_wad // portfolio.stable_wad
     options_value = floor_div(sum(span.expiry_marks), WAD)
     mark_to_market = portfolio.perp_profit_wad + base_value + options_value
@@ -396,10 +508,10 @@ def _compose_margin(
         for row, result in zip(scenario_set.scenarios, span.scenario_results, strict=True)
     )
     return PortfolioMargin(
-        initial_wad=worth - initial_requirement,
-        maintenance_wad=worth - maintenance_requirement,
-        initial_requirement_wad=initial_requirement,
-        maintenance_requirement_wad=maintenance_requirement,
+        initial_wad=worth - whole.initial_wad,
+        maintenance_wad=worth - whole.maintenance_wad,
+        initial_requirement_wad=whole.initial_wad,
+        maintenance_requirement_wad=whole.maintenance_wad,
         mark_to_market_wad=mark_to_market,
         min_span_wad=min_span,
         basis_wad=floor_div(span.basis, WAD),
@@ -410,6 +522,8 @@ def _compose_margin(
         expiry_marks_wad=tuple(floor_div(mark, WAD) for mark in span.expiry_marks),
         scenarios=outcomes,
         worst=span.worst,
+        up=up,
+        down=down,
     )
 
 
@@ -420,6 +534,7 @@ def compute_portfolio_greeks(portfolio: Portfolio) -> PortfolioGreeks:
     for expiry in portfolio.expiries:
         forward = expiry.forward_variable_wad + expiry.forward_fixed_wad
         variable = expiry.forward_variable_wad
+        delta += expiry.future_wad * WAD * variable // forward
         for option in expiry.options:
             value = compute_black76(
                 forward,

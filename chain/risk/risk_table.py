@@ -14,7 +14,7 @@ from typing import Final
 from chain.units import ceil_div
 
 LINEAR: Final = -1
-"""The expiry index of an instrument without one: spot holdings and perpetuals."""
+"""The expiry index of an instrument without option value: spot holdings, perpetuals, futures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class InstrumentRow:
 
     `shocked_prices` follow the table's scenarios; `basis_prices` are those at the basis spots, up
     and down. `static_price` is charged a unit of magnitude when the instrument is linear, a unit
-    of naked short when it is an option. `dollar_delta` is delta times spot, a unit.
+    of naked short when it is an option. `dollar_delta` is delta times spot, a unit. A future is
+    linear, and its moves at the basis spots count in the basis of `basis_expiry`.
     """
 
     expiry: int
@@ -34,6 +35,7 @@ class InstrumentRow:
     basis_prices: tuple[int, int]
     static_price: int
     dollar_delta: int
+    basis_expiry: int = LINEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,20 @@ def compute_naked_short(call_amount: int, put_amount: int) -> int:
     return max(0, -(call_amount + put_amount))
 
 
+def _compute_basis(table: RiskTable, held: Sequence[tuple[int, InstrumentRow]]) -> int:
+    """What each expiry, its future with its options, loses at the worse basis spot."""
+    moves = [[0, 0] for _ in table.basis_factors]
+    for amount, row in held:
+        place = row.basis_expiry if row.expiry == LINEAR else row.expiry
+        if place != LINEAR:
+            for side in (0, 1):
+                moves[place][side] += amount * (row.basis_prices[side] - row.mark_price)
+    return sum(
+        min(0, *sides) * factor // table.ratio_scale
+        for sides, factor in zip(moves, table.basis_factors, strict=True)
+    )
+
+
 def compute_span(table: RiskTable, amounts: Sequence[int]) -> SpanResult:
     """The rule of row 14 on one account; amounts follow the table's instruments."""
     rows = table.instruments
@@ -98,16 +114,7 @@ def compute_span(table: RiskTable, amounts: Sequence[int]) -> SpanResult:
                 value = sum(amount * row.shocked_prices[index] for amount, row in legs)
                 result += (value * discount // scale if value > 0 else value) - mark
         results.append(result * weight // scale)
-    basis = 0
-    for legs, mark, factor in zip(by_expiry, marks, table.basis_factors, strict=True):
-        loss = min(
-            0,
-            *(
-                sum(amount * row.basis_prices[side] for amount, row in legs) - mark
-                for side in (0, 1)
-            ),
-        )
-        basis += loss * factor // scale
+    basis = _compute_basis(table, held)
     static = sum(abs(amount) * row.static_price for amount, row in linear)
     strikes: dict[tuple[int, int], list[int]] = {}
     for amount, row in held:

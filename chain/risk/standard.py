@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from chain.risk.black76 import compute_black76_price_wad
 from chain.risk.portfolio import (
     ExpiryPosition,
     InvalidPortfolio,
     OptionPosition,
     Portfolio,
+    compute_option_price_wad,
     validate_portfolio,
 )
 from chain.risk.scenarios import InvalidParameter
@@ -139,9 +139,7 @@ def compute_standard_margin(
     parameters = parameters or StandardParameters()
     if len(portfolios) > UNDERLYINGS_MAX:
         raise InvalidPortfolio(f"{len(portfolios)} underlyings, at most {UNDERLYINGS_MAX}")
-    for portfolio in portfolios:
-        validate_portfolio(portfolio)
-    parts = tuple(_compute_underlying(portfolio, parameters) for portfolio in portfolios)
+    parts = tuple(compute_underlying_margin(portfolio, parameters) for portfolio in portfolios)
     cash = sum(portfolio.cash_wad for portfolio in portfolios)
     maintenance_requirement = -sum(
         part.perp_maintenance_wad + sum(expiry.maintenance_wad for expiry in part.expiries)
@@ -156,11 +154,21 @@ def compute_standard_margin(
     )
 
 
-def _compute_underlying(portfolio: Portfolio, parameters: StandardParameters) -> UnderlyingMargin:
+def compute_underlying_margin(
+    portfolio: Portfolio, parameters: StandardParameters
+) -> UnderlyingMargin:
+    """Row 15 of one underlying; its futures are rated and charged as perpetuals of their forward.
+
+    Raises InvalidPortfolio for inputs out of bounds.
+    """
+    validate_portfolio(portfolio)
     spot = portfolio.spot_wad
     expiries = tuple(_compute_expiry(expiry, spot, parameters) for expiry in portfolio.expiries)
-    notional = abs(portfolio.perp_wad) * portfolio.perp_price_wad
-    shorts = [_sum_shorts(expiry) for expiry in portfolio.expiries]
+    notional = abs(portfolio.perp_wad) * portfolio.perp_price_wad + sum(
+        abs(expiry.future_wad) * (expiry.forward_variable_wad + expiry.forward_fixed_wad)
+        for expiry in portfolio.expiries
+    )
+    shorts = [_sum_shorts(expiry) + abs(expiry.future_wad) for expiry in portfolio.expiries]
     shortfall = max(0, parameters.peg_threshold_wad - portfolio.stable_wad)
     exposed = abs(portfolio.perp_wad) + sum(shorts)
     depeg = -ceil_div(shortfall * parameters.peg_factor_wad * spot * exposed, WAD**3)
@@ -212,12 +220,8 @@ def _compute_expiry(
     forward = expiry.forward_variable_wad + expiry.forward_fixed_wad
     initial = maintenance = marks = 0
     for option in expiry.options:
-        price = compute_black76_price_wad(
-            forward,
-            option.strike_wad,
-            option.volatility_wad,
-            expiry.expiry_s,
-            is_call=option.is_call,
+        price = compute_option_price_wad(
+            forward, option.strike_wad, option.volatility_wad, expiry.expiry_s, option.is_call
         )
         mark = option.amount_wad * price
         leg_initial, leg_maintenance = _compute_leg(option, mark, spot_wad, parameters)
