@@ -12,14 +12,12 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from chain.errors import ChainError
-from chain.modules.accounts import margin, portfolio_margin, state
+from chain.modules.accounts import portfolio_margin, state
+from chain.modules.accounts.reads import read_market
 from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral.measurement import SharedReads
-from chain.modules.markets import state as markets
-from chain.modules.oracle.permissions import require_price
-from chain.modules.oracle.types import Action
 from chain.risk.haircut import HaircutFactors, compute_haircut_ppm, compute_size_weight_ppm
 from chain.risk.margin import MarginState
 from chain.risk.screen import AccountScreen, LineFactor
@@ -201,7 +199,7 @@ class HealthIndex:
         self, ctx: Context, column: _Column, shared: SharedReads
     ) -> LineFactor | None:
         if column.lien is None:
-            return _build_position_factor(ctx, column)
+            return _build_position_factor(ctx, column, shared)
         return _build_lien_factor(ctx, column, shared)
 
 
@@ -214,21 +212,20 @@ def _get_listing(
     return factors, _Listing(factors.asset, factors.decimals, tuple(denoms))
 
 
-def _build_position_factor(ctx: Context, column: _Column) -> LineFactor | None:
+def _build_position_factor(ctx: Context, column: _Column, shared: SharedReads) -> LineFactor | None:
     """A quantum's value less its funding index; None while the market has no usable price.
 
     Under portfolio margin a position may be hedged away, and never asks more than it does alone.
     """
     try:
-        market = markets.require_market(ctx, column.market)
-        price_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+        reads = read_market(ctx, column.market, shared)
     except ChainError:
         return None
-    terms = margin.compute_terms(ctx, market, price_wad)
-    rate_ppm = terms.maintenance_ppm + terms.latency_ppm
+    market = reads.market
+    price_wad = reads.mark.price_wad
+    rate_ppm = reads.terms.maintenance_ppm + reads.latency_ppm
     scale = 10 ** (market.quantum_decimals + 12)
-    index_wad = markets.get_market_state(ctx, column.market).funding_index_wad
-    worth = price_wad * WAD - index_wad * scale
+    worth = price_wad * WAD - reads.funding_index_wad * scale
     low = high = price_wad * rate_ppm
     if column.mode is MarginMode.PORTFOLIO:
         low = 0

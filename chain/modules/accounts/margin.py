@@ -9,6 +9,7 @@ from typing import Final
 
 from chain.modules.accounts import freshness, portfolio_margin, state
 from chain.modules.accounts.errors import InsufficientMargin
+from chain.modules.accounts.reads import MarketReads, read_market, read_rules
 from chain.modules.accounts.types import (
     Account,
     AccountMargin,
@@ -21,16 +22,13 @@ from chain.modules.accounts.types import (
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral_state
-from chain.modules.markets import marks
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
-from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.modules.venues import netting as venues_netting
 from chain.risk.haircut import compute_lien_value
 from chain.risk.margin import (
-    LinearTerms,
     MarginState,
     OrderRisk,
     compute_funding_owed_uusd,
@@ -40,37 +38,14 @@ from chain.risk.margin import (
     compute_position_magnitude_uusd,
     compute_position_value_uusd,
     compute_requirement_uusd,
-    compute_scaled_initial_ppm,
     compute_shortfall_uusd,
 )
 from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
-from chain.units import NANOSECONDS, mul_ppm_ceil
+from chain.units import mul_ppm_ceil
 
 WITHDRAWAL_RATIO: Final = (5, 4)
 """GMR that an account must have after anything leaves it."""
-
-
-def compute_terms(ctx: Context, market: Market, price_wad: int) -> LinearTerms:
-    """A market's requirement terms now: open interest, volatility and horizon in market time."""
-    open_interest_uusd = compute_position_value_uusd(
-        markets.get_market_state(ctx, market.id).open_interest_quantums,
-        price_wad,
-        market.quantum_decimals,
-    )
-    return LinearTerms(
-        maintenance_ppm=market.maintenance_ppm,
-        initial_ppm=compute_scaled_initial_ppm(
-            market.initial_ppm,
-            open_interest_uusd,
-            market.open_interest_lower_uusd,
-            market.open_interest_upper_uusd,
-        ),
-        volatility_wad=max(
-            oracle.get_volatility_wad(ctx, market.asset), market.volatility_floor_wad
-        ),
-        delta_t_s=oracle.compute_market_seconds(ctx, market.horizon_s * NANOSECONDS),
-    )
 
 
 def compute_lien_margin(
@@ -106,20 +81,26 @@ def _compute_order_risks(
 
 
 def compute_position_margin(
-    ctx: Context, market: Market, position: Position, orders: Sequence[RestingOrder]
+    ctx: Context,
+    reads: MarketReads,
+    position: Position,
+    orders: Sequence[RestingOrder],
+    profit_ppm: int,
 ) -> PositionMargin:
-    """One market of an account at the oracle's price; raises PriceNotUsable before any price."""
-    spot_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    """One market of an account at its mark; initial margin counts `profit_ppm` of a profit."""
     ctx.gas.consume(RISK_CELL)
-    mark = marks.compute_mark(ctx, market, spot_wad)
-    price_wad = mark.price_wad
+    market = reads.market
+    terms = reads.terms
+    price_wad = reads.mark.price_wad
     decimals = market.quantum_decimals
     size = position.size_quantums
-    index = markets.get_market_state(ctx, market.id).funding_index_wad
-    funding = compute_funding_owed_uusd(size, index, position.funding_index_wad) if size else 0
+    funding = (
+        compute_funding_owed_uusd(size, reads.funding_index_wad, position.funding_index_wad)
+        if size
+        else 0
+    )
     value = compute_position_value_uusd(size, price_wad, decimals)
     unrealised = value - position.cost_uusd - funding
-    terms = compute_terms(ctx, market, price_wad)
     worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, orders))
     worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
     return PositionMargin(
@@ -127,23 +108,21 @@ def compute_position_margin(
         asset=market.asset,
         kind=market.kind,
         position=position,
-        mark=mark,
+        mark=reads.mark,
         price_wad=price_wad,
         value_uusd=value,
         funding_owed_uusd=funding,
         unrealised_uusd=unrealised,
         equity_uusd=unrealised,
-        equity_initial_uusd=compute_initial_profit_uusd(
-            unrealised, state.get_params(ctx).initial_profit_ppm
-        ),
+        equity_initial_uusd=compute_initial_profit_uusd(unrealised, profit_ppm),
         terms=terms,
         maintenance_uusd=compute_requirement_uusd(
             compute_position_magnitude_uusd(size, price_wad, decimals),
             terms.maintenance_ppm,
-            terms.latency_ppm,
+            reads.latency_ppm,
         ),
         initial_uusd=compute_requirement_uusd(
-            worst_notional, terms.initial_ppm, terms.latency_initial_ppm
+            worst_notional, terms.initial_ppm, reads.latency_initial_ppm
         ),
         worst_size_quantums=worst.worst_size_quantums,
         worst_notional_uusd=worst_notional,
@@ -159,7 +138,8 @@ def compute_account_margin(
 ) -> AccountMargin:
     """The margin of the account as given (stored or not) with its resting orders, or those given.
 
-    Who computes several margins without a write to collateral between passes one `shared` to all.
+    Who computes several margins without a write but to accounts' margin states between passes one
+    `shared` to all. Raises PriceNotUsable before the first price of a market.
 
     Open orders count for initial margin at their worst fill; not for maintenance, since the first
     step of any liquidation cancels them.
@@ -171,17 +151,18 @@ def compute_account_margin(
         compute_lien_margin(ctx, account, lien, amount, shared)
         for lien, amount in sorted(account.liens.items())
     )
+    rules = read_rules(ctx, shared)
     market_ids = sorted({*account.positions, *(order.market for order in orders)})
     positions = tuple(
         compute_position_margin(
             ctx,
-            markets.require_market(ctx, market_id),
+            read_market(ctx, market_id, shared),
             account.positions.get(market_id) or Position(),
             orders,
+            rules.initial_profit_ppm,
         )
         for market_id in market_ids
     )
-    multiplier_ppm = oracle.get_volatility_tier_multiplier_ppm(ctx)
     required = None
     if account.margin_mode is MarginMode.PORTFOLIO:
         required, positions = portfolio_margin.compute_requirement(ctx, positions, orders)
@@ -215,14 +196,14 @@ def compute_account_margin(
         equity_uusd=equity,
         equity_initial_uusd=equity_initial,
         maintenance_uusd=maintenance,
-        initial_uusd=mul_ppm_ceil(initial, multiplier_ppm),
+        initial_uusd=mul_ppm_ceil(initial, rules.multiplier_ppm),
         worst_notional_uusd=sum(position.worst_notional_uusd for position in positions),
         state=compute_margin_state(equity, maintenance),
         liens=liens,
         positions=positions,
         venues=venues,
         mode=account.margin_mode,
-        multiplier_ppm=multiplier_ppm,
+        multiplier_ppm=rules.multiplier_ppm,
         portfolio=required,
     )
 

@@ -6,7 +6,7 @@ relay time from packets that carry their sender's block time and from the hub's 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chain._pb.ibc.core.channel.v1 import channel_pb2
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
@@ -47,6 +47,9 @@ from chain.risk.latency import (
 from chain.risk.ramp import compute_reading
 from chain.runtime.context import Context
 from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, floor_div, mul_ppm_floor
+
+if TYPE_CHECKING:
+    from chain.modules.accounts.reads import AccountRules, MarketReads
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _MS_NS: Final = 1_000_000
@@ -301,9 +304,11 @@ def get_asset_reads(
 
 @dataclass(slots=True)
 class SharedReads:
-    """What the haircuts of many liens have in common, read once: routes, assets and their totals.
+    """What the margins of many accounts have in common, read once: routes, assets and their totals,
+    markets, rules.
 
-    For one pass over liens: a write to a route, client, listing, price or lien ends its use.
+    For one pass over accounts: a write to a route, client, listing, price, market, lien or rule
+    ends its use.
     """
 
     routes: dict[str, tuple[pb.Route, RouteMeasure] | None] = field(default_factory=dict)
@@ -312,6 +317,8 @@ class SharedReads:
     owner_quantities_wad: dict[tuple[str, Address], int] = field(default_factory=dict)
     delta_ts_s: dict[tuple[str, str], int] = field(default_factory=dict)
     maintenance_params: pb.Params | None = None
+    markets: dict[str, "MarketReads"] = field(default_factory=dict)
+    account_rules: "AccountRules | None" = None
 
     def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:
         """A route as it is measured now, or None."""
