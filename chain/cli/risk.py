@@ -99,7 +99,7 @@ def _build_scenario_set(
     if scenarios is not None:
         document = load_document(scenarios.read_text(), scenarios.name)
         chosen = read_scenarios(document, chosen)
-        validate_scenario_set(chosen)
+    validate_scenario_set(chosen)
     return chosen
 
 

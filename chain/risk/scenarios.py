@@ -207,6 +207,17 @@ PRESETS: Final = {
 
 def validate_scenario_set(scenario_set: ScenarioSet) -> None:
     """Raise InvalidScenarioSet or InvalidParameter, naming the row or field, for a bad set."""
+    _validate_bounds(scenario_set)
+    net_wad = scenario_set.parameters.net_delta_pct_wad
+    hedged_wad = scenario_set.parameters.hedged_delta_pct_wad
+    if hedged_wad > net_wad:
+        # A hedge turns net delta into hedged delta, and must not raise the requirement.
+        raise InvalidParameter(
+            f"hedged_delta_pct: {hedged_wad} must be at most net_delta_pct, {net_wad} (1e-18)"
+        )
+
+
+def _validate_bounds(scenario_set: ScenarioSet) -> None:
     rows = scenario_set.scenarios
     if not 1 <= len(rows) <= SCENARIOS_MAX:
         raise InvalidScenarioSet(f"scenarios: {len(rows)} rows, needs 1 to {SCENARIOS_MAX}")
@@ -226,19 +237,12 @@ def validate_scenario_set(scenario_set: ScenarioSet) -> None:
             raise InvalidParameter(
                 f"{name.removesuffix('_wad')}: {value} must lie within [{low}, {high}] (1e-18)"
             )
-    net_wad = scenario_set.parameters.net_delta_pct_wad
-    hedged_wad = scenario_set.parameters.hedged_delta_pct_wad
-    if hedged_wad > net_wad:
-        # A hedge turns net delta into hedged delta, and must not raise the requirement.
-        raise InvalidParameter(
-            f"hedged_delta_pct: {hedged_wad} must be at most net_delta_pct, {net_wad} (1e-18); "
-            "raise net_delta_pct first"
-        )
 
 
 def replace_parameter(scenario_set: ScenarioSet, name: str, value: int) -> ScenarioSet:
     """The set with one parameter changed; raises InvalidParameter for a name that it has not.
 
+    Only its bounds are checked: `validate_scenario_set` judges the set after the last change.
     `price_range_wad` belongs to `span16` alone and moves its rows.
     """
     if name == "price_range_wad" and scenario_set.name == "span16":
@@ -252,7 +256,7 @@ def replace_parameter(scenario_set: ScenarioSet, name: str, value: int) -> Scena
         raise InvalidParameter(
             f"{name.removesuffix('_wad')} is no parameter of {scenario_set.name}"
         )
-    validate_scenario_set(changed)
+    _validate_bounds(changed)
     return changed
 
 

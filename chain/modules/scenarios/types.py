@@ -171,13 +171,13 @@ def parse_underlying(message: pb.Underlying) -> Underlying:
     else:
         known = ", ".join((*PRESETS, CUSTOM))
         raise InvalidUnderlying(f"preset {message.preset[:40]!r} is none of {known}")
-    validate_scenario_set(chosen)
     names = [parameter.name for parameter in message.parameters]
     if len(names) > len(PARAMETER_NAMES) or names != sorted({*names}):
         raise InvalidUnderlying("parameters must be given once each, in ascending order of name")
     for parameter in message.parameters:
         value = parse_signed(parameter.value or "0", parameter.name[:40])
         chosen = replace_parameter(chosen, parameter.name, value)
+    validate_scenario_set(chosen)
     return Underlying(
         asset=message.asset,
         scenario_set=replace(chosen, name=message.preset),
