@@ -14,6 +14,7 @@ from chain.modules.collateral import state as collateral_state
 from chain.modules.oracle.errors import PriceNotUsable, UnknownAsset
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
+from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import compute_initial_profit_uusd
 from chain.runtime.context import Context
 
@@ -50,11 +51,32 @@ def _collect_support(ctx: Context, margin: AccountMargin) -> Iterator[tuple[int,
             yield counted_uusd, _find_price_refusal(ctx, position.asset)
 
 
+def require_stable_prices(ctx: Context, margin: AccountMargin, action: Action) -> None:
+    """Raise PriceNotUsable unless what the account's underlyings are quoted in is priced.
+
+    A depeg raises initial margin. Without a price nobody knows of one: what exists is margined at
+    the last price, or at par before the first, and nothing is added to it.
+    """
+    for asset in sorted({position.asset for position in margin.positions}):
+        rules = scenarios.get_rules(ctx, asset)
+        stable = "" if rules is None else rules.current.stable_asset
+        if not stable:
+            continue
+        try:
+            require_price(ctx, stable, action)
+        except (PriceNotUsable, UnknownAsset) as refusal:
+            raise PriceNotUsable(f"{asset} is quoted in {stable}: {refusal.detail}") from refusal
+
+
 def find_refusal(ctx: Context, margin: AccountMargin) -> str:
     """Why new risk may not rest on what the account has; empty when enough of it is fresh.
 
     The account keeps everything that it has: it is only not enough for more.
     """
+    try:
+        require_stable_prices(ctx, margin, Action.OPEN_RISK)
+    except PriceNotUsable as refusal:
+        return refusal.detail
     free_uusd = margin.equity_initial_uusd - margin.initial_uusd
     refused_uusd = 0
     for counted_uusd, refusal in _collect_support(ctx, margin):

@@ -267,6 +267,7 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     if margin.state is not MarginState.HEALTHY:
         raise InsufficientMargin(f"equity would be {margin.equity_uusd} uusd, below zero; deposit")
     # Prices last: who lacks margin is told how much, not to wait for a price that would not help.
+    freshness.require_stable_prices(ctx, margin, Action.WITHDRAW)
     for position in margin.positions:
         require_price(ctx, position.asset, Action.WITHDRAW)
     for lien in margin.liens:

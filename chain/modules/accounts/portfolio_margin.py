@@ -77,7 +77,10 @@ def _collect_exposures(
 
 
 def _compute_stable_wad(ctx: Context, underlying: Underlying) -> int:
-    """The price of what the underlying is quoted in; a dollar when nothing is governed or known."""
+    """The last price of what the underlying is quoted in, clamped; a dollar when none is governed.
+
+    Par before the first price too: `freshness` refuses new risk until there is one.
+    """
     price = oracle.get_price(ctx, underlying.stable_asset) if underlying.stable_asset else None
     return clamp(price.price_wad, _STABLE_WAD_MIN, _STABLE_WAD_MAX) if price else WAD
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.errors import ChainError
 from chain.modules.accounts import freshness, margin
 from chain.modules.accounts import state as accounts
@@ -11,6 +12,7 @@ from chain.modules.accounts.errors import InsufficientMargin
 from chain.modules.accounts.types import AccountId
 from chain.modules.collateral import state as collateral
 from chain.modules.oracle.errors import PriceNotUsable
+from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import MarginState
 from tests.modules.economy import (
     ALICE,
@@ -20,6 +22,9 @@ from tests.modules.economy import (
     NOW,
     SELL,
     advance,
+    agree,
+    build_asset_params,
+    build_economy,
     deposit,
     place,
     set_step_bound,
@@ -107,6 +112,47 @@ def test_profit_at_a_price_still_moving_carries_no_new_risk(ctx):
     set_step_bound(ctx)
     assert "still moving" in freshness.find_refusal(ctx, tight)
     assert freshness.find_refusal(ctx, replace(found, initial_uusd=0)) == ""
+
+
+def build_quoted(stable):
+    """ETH is quoted in a stable asset; ALICE and BOB have cash."""
+    ctx = build_economy(assets=[build_asset_params(asset) for asset in ("DAI", "ETH", "USDC")])
+    underlying = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21", stable_asset=stable)
+    scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=underlying))
+    for owner in (ALICE, BOB):
+        deposit(ctx, owner, 100_000)
+    return ctx
+
+
+def test_an_underlying_takes_no_risk_before_its_stable_has_a_price():
+    """A missing price is no favourable answer: nobody could tell a depeg."""
+    ctx = build_quoted("DAI")
+    with pytest.raises(ChainError, match="ETH is quoted in DAI: DAI has no price yet"):
+        place(ctx, BOB, SELL, 10 * ETHER, 200_001)
+    agree(ctx, DAI=1, ETH=2_000, USDC=1)
+    place(ctx, BOB, SELL, 10 * ETHER, 200_001)
+    buy(ctx)
+
+
+@pytest.mark.parametrize("is_stale", [True, False])
+def test_an_underlying_takes_no_new_risk_while_its_stable_price_is_not_good_for_it(is_stale):
+    ctx = build_quoted("USDC")
+    place(ctx, BOB, SELL, 10 * ETHER, 200_001)
+    buy(ctx, 2 * ETHER)
+    if is_stale:
+        advance(ctx, 31)
+        agree(ctx, ETH=2_000)
+    else:
+        set_step_bound(ctx, "USDC")
+    with pytest.raises(InsufficientMargin, match="ETH is quoted in USDC"):
+        buy(ctx)
+    with pytest.raises(PriceNotUsable, match="ETH is quoted in USDC"):
+        withdraw(ctx, ALICE, 1)
+    place(ctx, BOB, BUY, ETHER, 200_000, reduce_only=True)
+    place(ctx, ALICE, SELL, ETHER, tif=NOW, reduce_only=True)
+    advance(ctx, 1, ETH=2_000, USDC=1)
+    buy(ctx)
+    withdraw(ctx, ALICE, 1)
 
 
 def test_refusals_write_nothing(ctx):
