@@ -267,6 +267,13 @@ def add_funding_pool(ctx: Context, market: str, amount_uusd: int) -> None:
         ctx.kv(STORE).set(_FUNDING_POOL + market.encode(), str(total).encode())
 
 
+def take_funding_pool(ctx: Context, market: str) -> int:
+    """Forget the pool of a market that is closed; what was in it, for the caller to book."""
+    amount = get_funding_pool(ctx, market)
+    ctx.kv(STORE).delete(_FUNDING_POOL + market.encode())
+    return amount
+
+
 def iterate_funding_pools(ctx: Context) -> Iterator[tuple[str, int]]:
     """(market, signed amount) in order of market."""
     for key, value in ctx.kv(STORE).iterate(_FUNDING_POOL):

@@ -1,7 +1,7 @@
-"""Perpetual markets: order books, fills, funding."""
+"""Markets of spot, perpetuals, futures and options: order books, fills, funding, expiry."""
 
 from chain._pb.margin.markets.v1 import markets_pb2, query_pb2, tx_pb2
-from chain.modules.markets import funding, genesis, handlers, queries
+from chain.modules.markets import genesis, handlers, hooks, queries, state
 from chain.runtime.module import MessageRoute, Module, QueryRoute
 
 _QUERY = "/margin.markets.v1.Query/"
@@ -9,11 +9,15 @@ _QUERY = "/margin.markets.v1.Query/"
 MODULE = Module(
     name="markets",
     stores=("markets",),
+    module_accounts=(state.MODULE_NAME,),
     messages=(
         MessageRoute(tx_pb2.MsgPlaceOrder, handlers.handle_place_order, "owner"),
         MessageRoute(tx_pb2.MsgCancelOrder, handlers.handle_cancel_order, "owner"),
         MessageRoute(tx_pb2.MsgCancelAll, handlers.handle_cancel_all, "owner"),
         MessageRoute(tx_pb2.MsgListMarket, handlers.handle_list_market, "authority"),
+        MessageRoute(tx_pb2.MsgListOptionSeries, handlers.handle_list_option_series, "authority"),
+        MessageRoute(tx_pb2.MsgDepositBase, handlers.handle_deposit_base, "owner"),
+        MessageRoute(tx_pb2.MsgWithdrawBase, handlers.handle_withdraw_base, "owner"),
         MessageRoute(tx_pb2.MsgUpdateMarket, handlers.handle_update_market, "authority"),
         MessageRoute(tx_pb2.MsgUpdateParams, handlers.handle_update_params, "authority"),
     ),
@@ -49,6 +53,12 @@ MODULE = Module(
             queries.query_positions,
         ),
         QueryRoute(
+            _QUERY + "Settlements",
+            query_pb2.QuerySettlementsRequest,
+            query_pb2.QuerySettlementsResponse,
+            queries.query_settlements,
+        ),
+        QueryRoute(
             _QUERY + "SimulateOrder",
             query_pb2.QuerySimulateOrderRequest,
             query_pb2.QuerySimulateOrderResponse,
@@ -65,5 +75,5 @@ MODULE = Module(
     default_genesis=genesis.build_default_genesis,
     init_genesis=genesis.init_genesis,
     export_genesis=genesis.export_genesis,
-    end_block=funding.end_block,
+    end_block=hooks.end_block,
 )

@@ -20,7 +20,7 @@ class InvalidOrder(ChainError):
 
 
 class PriceOutOfBand(ChainError):
-    """A limit price too far from the oracle price."""
+    """A limit price too far from the mark."""
 
     codespace = "markets"
     code = 4
@@ -89,3 +89,19 @@ class NoLiquidity(ChainError):
     codespace = "markets"
     code = 12
     summary = "no liquidity"
+
+
+class MarketExpired(ChainError):
+    """The market's expiry has come; it only settles now."""
+
+    codespace = "markets"
+    code = 13
+    summary = "market expired"
+
+
+class InsufficientBase(ChainError):
+    """A spot position smaller than what is sold or withdrawn of it."""
+
+    codespace = "markets"
+    code = 14
+    summary = "insufficient base"

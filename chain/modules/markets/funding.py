@@ -7,7 +7,7 @@ of it an interval and capped, moves the market's index. Accounts settle when nex
 from typing import Final
 
 from chain.modules.markets import state
-from chain.modules.markets.types import Market, Side
+from chain.modules.markets.types import InstrumentKind, Market, Side
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import find_refusal
 from chain.modules.oracle.types import Action
@@ -81,8 +81,8 @@ def _update_market(ctx: Context, market: Market, interval_s: int) -> None:
 
 
 def end_block(ctx: Context) -> None:
-    """Funding of all markets (their number is bounded by markets_max), each isolated."""
+    """Funding of all perpetuals (listing bounds their number), each isolated."""
     interval_s = state.get_params(ctx).funding_interval_s
-    for market in list(state.iterate_markets(ctx)):
+    for market in list(state.iterate_markets_of_kind(ctx, InstrumentKind.PERPETUAL)):
         with isolate_item(ctx, "funding_failed", {"market": market.id}) as child:
             _update_market(child, market, interval_s)

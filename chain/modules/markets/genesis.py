@@ -3,16 +3,21 @@
 from typing import cast
 
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
-from chain.modules.accounts.types import NUMBER_MAX, AccountId
+from chain.modules.accounts import state as accounts
+from chain.modules.accounts.types import CASH_DENOM, NUMBER_MAX, AccountId
+from chain.modules.bank import state as bank
 from chain.modules.markets import state
 from chain.modules.markets.errors import InvalidMarket
+from chain.modules.markets.listing import validate_beside
 from chain.modules.markets.params import build_default_params
-from chain.modules.markets.types import MarketState, RestingOrder, Side
+from chain.modules.markets.state import Expiry
+from chain.modules.markets.types import InstrumentKind, MarketState, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.runtime.address import decode_address
 from chain.runtime.coins import is_denom
 from chain.runtime.context import Context
 from chain.units import (
+    NANOSECONDS,
     PPM,
     WAD,
     Address,
@@ -115,8 +120,10 @@ def _validate_kind(market: pb.Market) -> None:
             )
     if market.kind != pb.INSTRUMENT_KIND_PERPETUAL:
         _require(market.funding_ppm_max, 0, 0, "funding_ppm_max of a market without funding")
-    if "denom" in needed and not is_denom(market.denom):
-        raise InvalidMarket(f"denom {market.denom[:130]!r} is not a bank denom")
+    if "denom" in needed and (not is_denom(market.denom) or market.denom == CASH_DENOM):
+        raise InvalidMarket(
+            f"denom {market.denom[:130]!r} must be a bank denom, and not the {CASH_DENOM} of cash"
+        )
     if "expiry_time_s" in needed:
         if market.expiry_time_s <= 0 or market.expiry_time_s % EXPIRY_STEP_S:
             raise InvalidMarket(
@@ -139,6 +146,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         validate_market(ctx, market)
         if state.get_market(ctx, market.id) is not None:
             raise InvalidMarket(f"market {market.id} is there twice")
+        validate_beside(ctx, state.decode_market(market))
         state.set_market(ctx, market)
     for message in genesis.states:
         state.require_market(ctx, message.market)
@@ -152,9 +160,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         )
         state.set_market_state(ctx, message.market, market_state)
     for settlement in genesis.settlements:
-        state.set_settlement(
-            ctx, settlement.asset, settlement.expiry_time_s, state.decode_settlement(settlement)
-        )
+        _init_settlement(ctx, settlement)
     previous = 0
     for order in genesis.orders:
         _require(order.id, previous + 1, genesis.next_order_id - 1, "order id")
@@ -164,6 +170,45 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     for fill in genesis.fills:
         state.add_fill(ctx, fill, genesis.params.fills_kept)
     state.set_next_fill_id(ctx, max(1, genesis.next_fill_id))
+
+    _init_positions(ctx)
+
+
+def _init_settlement(ctx: Context, settlement: pb.SettlementAverage) -> None:
+    expiry = Expiry(settlement.expiry_time_s, settlement.asset)
+    _require(settlement.expiry_time_s, 0, (1 << 62) - 1, "expiry_time_s of a settlement")
+    if next(state.iterate_expiry_markets(ctx, expiry), None) is None:
+        raise InvalidMarket(
+            f"a settlement of {expiry.asset[:40]!r} at {expiry.time_s} has no market to settle"
+        )
+    parse_nonnegative(settlement.weighted_sum, "weighted_sum")
+    parse_nonnegative(settlement.price_wad, "price_wad")
+    _require(settlement.sampled_ns, 0, WINDOW_S_MAX * NANOSECONDS, "sampled_ns")
+    _require(settlement.sample_time_ns, 0, (1 << 63) - 1, "sample_time_ns")
+    state.set_settlement(ctx, expiry.asset, expiry.time_s, state.decode_settlement(settlement))
+
+
+def _init_positions(ctx: Context) -> None:
+    """Find the holders of what expires, and check what is held of spot; accounts come before."""
+    held: dict[str, int] = {}
+    for account in accounts.iterate_accounts(ctx):
+        for market_id, position in account.positions.items():
+            market = state.require_market(ctx, market_id)
+            if market.is_dated:
+                state.set_holder(ctx, market_id, account.id, is_holding=True)
+            if market.kind is not InstrumentKind.SPOT:
+                continue
+            if position.size_quantums < 0 or position.cost_uusd:
+                raise InvalidMarket(f"a position in {market_id} must be positive and cost nothing")
+            held[market.denom] = held.get(market.denom, 0) + position.size_quantums
+    for market in state.iterate_markets_of_kind(ctx, InstrumentKind.SPOT):
+        coins = bank.get_balance(ctx, state.MODULE_ADDRESS, market.denom)
+        if coins != held.get(market.denom, 0):
+            raise InvalidMarket(
+                f"the module account {state.MODULE_ADDRESS} holds {coins} {market.denom} and the "
+                f"positions in {market.id} come to {held.get(market.denom, 0)}; correct the bank "
+                f"balance"
+            )
 
 
 def _init_order(ctx: Context, order: pb.Order) -> None:

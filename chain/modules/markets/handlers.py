@@ -6,12 +6,14 @@ from chain.modules.accounts.state import require_account
 from chain.modules.accounts.types import AccountId, AccountStatus, parse_account_id
 from chain.modules.council import state as council
 from chain.modules.markets import state
+from chain.modules.markets.base import deposit_base, require_spot_market, withdraw_base
 from chain.modules.markets.errors import (
     InvalidMarket,
     InvalidOrder,
     OrderNotFound,
 )
 from chain.modules.markets.genesis import validate_market
+from chain.modules.markets.listing import build_option_series, validate_beside, validate_term
 from chain.modules.markets.matching import (
     OrderRequest,
     PlacedOrder,
@@ -109,18 +111,46 @@ def handle_cancel_all(ctx: Context, msg: tx_pb2.MsgCancelAll) -> tx_pb2.MsgCance
     )
 
 
+def _list_market(ctx: Context, message: markets_pb2.Market) -> None:
+    """List one market; raises InvalidMarket, InvalidAmount."""
+    validate_market(ctx, message)
+    if state.get_market(ctx, message.id) is not None:
+        raise InvalidMarket(f"market {message.id} is listed already; send MsgUpdateMarket")
+    market = state.decode_market(message)
+    validate_term(ctx, market)
+    validate_beside(ctx, market)
+    state.set_market(ctx, message)
+    ctx.emit("market_listed", {"market": market.id, "asset": market.asset})
+
+
+def _require_room(ctx: Context, added: int) -> None:
+    markets_max = state.get_params(ctx).markets_max
+    listed = sum(1 for _ in state.iterate_markets(ctx))
+    if listed + added > markets_max:
+        raise InvalidMarket(
+            f"there are {listed} markets, and {markets_max} are the most allowed; wait until some "
+            f"expire or raise markets_max"
+        )
+
+
 def handle_list_market(ctx: Context, msg: tx_pb2.MsgListMarket) -> tx_pb2.MsgListMarketResponse:
     """List a new market; only the council's authority may."""
     council.require_authority(ctx, msg.authority)
-    validate_market(ctx, msg.market)
-    if state.get_market(ctx, msg.market.id) is not None:
-        raise InvalidMarket(f"market {msg.market.id} is listed already; send MsgUpdateMarket")
-    markets_max = state.get_params(ctx).markets_max
-    if sum(1 for _ in state.iterate_markets(ctx)) >= markets_max:
-        raise InvalidMarket(f"there are {markets_max} markets, the most allowed")
-    state.set_market(ctx, msg.market)
-    ctx.emit("market_listed", {"market": msg.market.id, "asset": msg.market.asset})
+    _require_room(ctx, 1)
+    _list_market(ctx, msg.market)
     return tx_pb2.MsgListMarketResponse()
+
+
+def handle_list_option_series(
+    ctx: Context, msg: tx_pb2.MsgListOptionSeries
+) -> tx_pb2.MsgListOptionSeriesResponse:
+    """List an option market for each strike and kind, all or none; only the council may."""
+    council.require_authority(ctx, msg.authority)
+    series = build_option_series(msg.template, msg.strikes_wad, msg.kinds)
+    _require_room(ctx, len(series))
+    for market in series:
+        _list_market(ctx, market)
+    return tx_pb2.MsgListOptionSeriesResponse(markets=[market.id for market in series])
 
 
 def handle_update_market(
@@ -141,6 +171,24 @@ def handle_update_market(
     state.set_market(ctx, msg.market)
     ctx.emit("market_updated", {"market": market.id})
     return tx_pb2.MsgUpdateMarketResponse()
+
+
+def handle_deposit_base(ctx: Context, msg: tx_pb2.MsgDepositBase) -> tx_pb2.MsgDepositBaseResponse:
+    """Turn coins of the owner's bank balance into a spot position."""
+    account_id = parse_account_id(msg.owner, msg.number)
+    market = require_spot_market(ctx, msg.market)
+    deposit_base(ctx, account_id, market, parse_amount(msg.amount))
+    return tx_pb2.MsgDepositBaseResponse()
+
+
+def handle_withdraw_base(
+    ctx: Context, msg: tx_pb2.MsgWithdrawBase
+) -> tx_pb2.MsgWithdrawBaseResponse:
+    """Turn a spot position into coins of the owner's bank balance."""
+    account_id = parse_account_id(msg.owner, msg.number)
+    market = require_spot_market(ctx, msg.market)
+    withdraw_base(ctx, account_id, market, parse_amount(msg.amount))
+    return tx_pb2.MsgWithdrawBaseResponse()
 
 
 def handle_update_params(

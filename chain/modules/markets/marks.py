@@ -81,6 +81,12 @@ def compute_window_ns(ctx: Context, settlement_window_s: int) -> int:
     return max(1, floor_div(settlement_window_s * NANOSECONDS, scale))
 
 
+def compute_window_start_ns(ctx: Context, market: Market) -> int:
+    """The block time at which the averaging of a dated market begins."""
+    window_ns = compute_window_ns(ctx, market.settlement_window_s)
+    return market.expiry_time_s * NANOSECONDS - window_ns
+
+
 def compute_forward(
     ctx: Context, market: Market, spot_wad: int, quote: QuoteTerms | None = None
 ) -> Forward:
@@ -152,3 +158,8 @@ def compute_mark(ctx: Context, market: Market, spot_wad: int) -> Mark:
         is_call=market.option_kind is OptionKind.CALL,
     )
     return Mark(price, spot_wad, forward, volatility)
+
+
+def compute_notional_price_wad(market: Market, mark: Mark) -> int:
+    """The price at which sizes count against limits: the mark, or the spot under an option."""
+    return mark.spot_wad if market.kind is InstrumentKind.OPTION else mark.price_wad

@@ -1,11 +1,13 @@
 """Price-time matching with margin: how an order meets the book and what may rest in it (row 33).
 
-An order is checked against the oracle's price band, then fills best price first, oldest first, at
-the resting order's price. Before each fill the taker's margin after it is checked, and the maker's.
-A maker that fails is cancelled and matching goes on; a taker that fails before its first fill is
-refused whole, after it stops there. An order that reaches one of its own owner's is refused whole.
+An order is checked against the price band around the mark, then fills best price first, oldest
+first, at the resting order's price. Before each fill the taker's margin after it is checked, and
+the maker's. A maker that fails is cancelled and matching goes on; a taker that fails before its
+first fill is refused whole, after it stops there. An order that reaches one of its own owner's is
+refused whole. In a spot market sellers give what they hold and buyers pay what they have.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -13,11 +15,18 @@ from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.errors import ChainError
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.errors import AccountLocked, InsufficientMargin, TooManyLines
+from chain.modules.accounts.errors import (
+    AccountLocked,
+    InsufficientCash,
+    InsufficientMargin,
+    TooManyLines,
+)
 from chain.modules.accounts.types import Account, AccountId, AccountStatus
 from chain.modules.markets import state
 from chain.modules.markets.errors import (
+    InsufficientBase,
     InvalidOrder,
+    MarketExpired,
     NoLiquidity,
     OpenInterestLimit,
     PostOnlyWouldTrade,
@@ -26,16 +35,26 @@ from chain.modules.markets.errors import (
     SelfTrade,
     TooManyOrders,
 )
+from chain.modules.markets.marks import Mark, compute_mark, compute_notional_price_wad
 from chain.modules.markets.settlement import apply_fill, compute_open_interest_change
-from chain.modules.markets.types import Market, MarketStatus, RestingOrder, Side, TimeInForce
+from chain.modules.markets.types import (
+    InstrumentKind,
+    Market,
+    MarketStatus,
+    RestingOrder,
+    Side,
+    TimeInForce,
+)
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.risk.margin import MarginState, compute_position_value_uusd
 from chain.runtime.context import Context
 from chain.units import PPM, ceil_div, floor_div, mul_ppm_ceil
 
+_BAND_OF: Final = {False: "around the mark", True: "of the spot price around the mark"}
 ENDED_FILLED: Final = ""
 ENDED_MARGIN: Final = "margin"
+ENDED_BALANCE: Final = "balance"
 ENDED_BOOK: Final = "nothing left within the limit"
 ENDED_FILLS: Final = "fills of one order"
 ENDED_POSITION: Final = "position closed"
@@ -63,7 +82,7 @@ class _Taker:
     account: Account
     order_id: int
     limit_ticks: int
-    price_wad: int
+    mark: Mark
     remaining_steps: int
     filled_steps: int = 0
     notional_uusd: int = 0
@@ -96,17 +115,25 @@ class PlacedOrder:
     ended_because: str
 
 
-def compute_band(market: Market, price_wad: int) -> tuple[int, int]:
-    """The lowest and highest limit price in ticks around the oracle price, inclusive."""
-    low = ceil_div(price_wad * (PPM - market.price_band_ppm), PPM * market.tick_wad)
-    high = floor_div(price_wad * (PPM + market.price_band_ppm), PPM * market.tick_wad)
-    return max(1, low), max(1, high)
+def compute_band(market: Market, mark: Mark) -> tuple[int, int]:
+    """The lowest and highest limit price in ticks around the mark, inclusive.
+
+    The band of an option is as wide as its underlying's would be, and a tick at least: a share of
+    a premium near nothing would leave no price to trade at.
+    """
+    scale = PPM * market.tick_wad
+    center = mark.price_wad * PPM
+    if market.kind is InstrumentKind.OPTION:
+        width = max(mark.spot_wad * market.price_band_ppm, scale)
+    else:
+        width = mark.price_wad * market.price_band_ppm
+    return max(1, ceil_div(center - width, scale)), max(1, floor_div(center + width, scale))
 
 
-def _compute_limit(request: OrderRequest, oracle_wad: int) -> int:
+def _compute_limit(request: OrderRequest, mark: Mark) -> int:
     """The limit in ticks; raises InvalidOrder off the tick and PriceOutOfBand."""
     market = request.market
-    low, high = compute_band(market, oracle_wad)
+    low, high = compute_band(market, mark)
     if request.price_wad is None:
         return high if request.side is Side.BUY else low
     ticks, rest = divmod(request.price_wad, market.tick_wad)
@@ -117,7 +144,8 @@ def _compute_limit(request: OrderRequest, oracle_wad: int) -> int:
     if not low <= ticks <= high:
         raise PriceOutOfBand(
             f"price_wad {request.price_wad} must lie within {low * market.tick_wad} and "
-            f"{high * market.tick_wad}, {market.price_band_ppm} ppm around the oracle price"
+            f"{high * market.tick_wad}, {market.price_band_ppm} ppm "
+            f"{_BAND_OF[market.kind is InstrumentKind.OPTION]}"
         )
     return ticks
 
@@ -129,6 +157,10 @@ def _validate_request(ctx: Context, request: OrderRequest, account: Account) -> 
         raise AccountLocked(
             f"account {account.number} of {account.owner} is under liquidation; only deposits are "
             f"taken until it ends"
+        )
+    if market.is_expired(ctx.time_ns):
+        raise MarketExpired(
+            f"{market.id} expired at {market.expiry_time_s} and settles now; nothing is left to do"
         )
     steps, rest = divmod(request.size_quantums, market.step_quantums)
     if rest or not 0 < steps < state.STEPS_LIMIT:
@@ -152,14 +184,40 @@ def _validate_request(ctx: Context, request: OrderRequest, account: Account) -> 
         )
 
 
-def _require_line(ctx: Context, taker: _Taker) -> None:
-    """Raise TooManyLines when the order would open one market too many."""
-    market_ids = sorted({*taker.account.positions, *(order.market for order in taker.orders)})
+def require_line(
+    ctx: Context, account: Account, orders: Sequence[RestingOrder], market_id: str
+) -> None:
+    """Raise TooManyLines when the account would open one market too many."""
+    market_ids = sorted({*account.positions, *(order.market for order in orders)})
     positions_max = accounts.get_params(ctx).positions_max
-    if taker.request.market.id not in market_ids and len(market_ids) >= positions_max:
+    if market_id not in market_ids and len(market_ids) >= positions_max:
         raise TooManyLines(
             f"the account has positions or orders in {len(market_ids)} markets, the most allowed; "
             f"close one or use another account"
+        )
+
+
+def compute_free_base(account: Account, orders: Sequence[RestingOrder], market: Market) -> int:
+    """What of a spot position no resting sell has promised, quantums; negative when oversold."""
+    position = account.positions.get(market.id)
+    promised = sum(
+        order.remaining_steps * market.step_quantums
+        for order in orders
+        if order.market == market.id and order.side is Side.SELL and not order.reduce_only
+    )
+    return (position.size_quantums if position else 0) - promised
+
+
+def _require_free_base(request: OrderRequest, taker: _Taker) -> None:
+    """Raise InsufficientBase when a spot sell promises what is not held, or is promised already."""
+    if request.side is Side.BUY or request.reduce_only:
+        return  # A reducing sell fills only what is held.
+    free = compute_free_base(taker.account, taker.orders, request.market)
+    if request.size_quantums > free:
+        raise InsufficientBase(
+            f"the sell of {request.size_quantums} quantums needs them in the account, and "
+            f"{max(0, free)} are held that no resting sell of {request.market.id} has promised; "
+            f"deposit base, cancel orders or sell less"
         )
 
 
@@ -182,16 +240,19 @@ def place_order(ctx: Context, request: OrderRequest) -> PlacedOrder:
     _validate_request(ctx, request, account)
     action = Action.REDUCE if request.reduce_only else Action.OPEN_RISK
     price_wad = require_price(ctx, request.market.asset, action).price_wad
+    mark = compute_mark(ctx, request.market, price_wad)
     taker = _Taker(
         request=request,
         account=account,
         order_id=state.take_order_id(ctx),
-        limit_ticks=_compute_limit(request, price_wad),
-        price_wad=price_wad,
+        limit_ticks=_compute_limit(request, mark),
+        mark=mark,
         remaining_steps=floor_div(request.size_quantums, request.market.step_quantums),
         orders=state.get_account_orders(ctx, request.account_id),
     )
-    _require_line(ctx, taker)
+    require_line(ctx, account, taker.orders, request.market.id)
+    if request.market.kind is InstrumentKind.SPOT:
+        _require_free_base(request, taker)
     if request.time_in_force is TimeInForce.POST_ONLY:
         _refuse_crossing(ctx, taker)
     else:
@@ -356,11 +417,47 @@ def _apply_pair(
     return taker_after, maker_after
 
 
+def _find_spot_refusal(
+    market: Market, before: Account, fill: _Fill, side: Side, fee_uusd: int
+) -> str:
+    """Why an account cannot give what a spot fill takes of it; empty when it can."""
+    if side is Side.SELL:
+        position = before.positions.get(market.id)
+        held = position.size_quantums if position else 0
+        size = fill.steps * market.step_quantums
+        if size <= held:
+            return ""
+        return f"the sell of {size} quantums of {market.id} finds {held} held; deposit base"
+    cost = fill.notional_uusd + fee_uusd
+    if cost <= before.cash_uusd:
+        return ""
+    return (
+        f"the buy costs {cost} uusd and the account has {before.cash_uusd} of cash; deposit "
+        f"{cost - before.cash_uusd} uusd or buy less"
+    )
+
+
+def _is_backed(ctx: Context, taker: _Taker, fill: _Fill, maker: Account) -> bool:
+    """Whether both sides have what a spot fill takes; else ends the taker or cancels the maker."""
+    market, side = taker.request.market, taker.request.side
+    reason = _find_spot_refusal(market, taker.account, fill, side, fill.taker_fee_uusd)
+    if reason:
+        error = InsufficientBase if side is Side.SELL else InsufficientCash
+        _end_taker(taker, error(reason), ENDED_BALANCE)
+        return False
+    if _find_spot_refusal(market, maker, fill, side.opposite, fill.maker_fee_uusd):
+        cancel_order(ctx, maker.id, fill.order, ENDED_BALANCE)
+        return False
+    return True
+
+
 def _settle_fill(ctx: Context, taker: _Taker, fill: _Fill, maker: Account) -> None:
     """Keep a fill that both sides carry; else cancel the maker's order or end the taker."""
     reason = _find_open_interest_refusal(ctx, taker, maker, fill)
     if reason:
         _end_taker(taker, OpenInterestLimit(reason), ENDED_OPEN_INTEREST)
+        return
+    if taker.request.market.kind is InstrumentKind.SPOT and not _is_backed(ctx, taker, fill, maker):
         return
     try:
         with ctx.branch() as child:
@@ -394,7 +491,8 @@ def _find_open_interest_refusal(ctx: Context, taker: _Taker, maker: Account, fil
     if change <= 0:
         return ""
     after = state.get_market_state(ctx, market.id).open_interest_quantums + change
-    value = compute_position_value_uusd(after, taker.price_wad, market.quantum_decimals)
+    price_wad = compute_notional_price_wad(market, taker.mark)
+    value = compute_position_value_uusd(after, price_wad, market.quantum_decimals)
     if value <= market.open_interest_max_uusd:
         return ""
     return (
@@ -446,6 +544,22 @@ def _record_fill(ctx: Context, taker: _Taker, fill: _Fill, maker_id: AccountId) 
     )
 
 
+def _find_cash_refusal(ctx: Context, taker: _Taker, order: RestingOrder) -> str:
+    """Why cash does not pay all resting spot buys with this one; empty when it does."""
+    promised = 0
+    for resting in (*taker.orders, order):
+        market = state.require_market(ctx, resting.market)
+        if market.kind is InstrumentKind.SPOT and resting.side is Side.BUY:
+            notional = market.compute_notional_uusd(resting.ticks, resting.remaining_steps)
+            promised += notional + mul_ppm_ceil(notional, market.maker_fee_ppm)
+    if promised <= taker.account.cash_uusd:
+        return ""
+    return (
+        f"resting spot buys would cost {promised} uusd and the account has "
+        f"{taker.account.cash_uusd} of cash; deposit or cancel orders"
+    )
+
+
 def _rest(ctx: Context, taker: _Taker) -> int:
     """Put what is left into the book when it may; the steps that rest."""
     request = taker.request
@@ -472,6 +586,11 @@ def _rest(ctx: Context, taker: _Taker) -> int:
         size_steps=floor_div(request.size_quantums, request.market.step_quantums),
         reduce_only=request.reduce_only,
     )
+    if request.market.kind is InstrumentKind.SPOT and order.side is Side.BUY:
+        reason = _find_cash_refusal(ctx, taker, order)
+        if reason:
+            _end_taker(taker, InsufficientCash(reason), ENDED_BALANCE)
+            return 0
     if not order.reduce_only:
         margin = accounts_margin.compute_account_margin(ctx, taker.account, [*taker.orders, order])
         shortfall = accounts_margin.find_initial_shortfall(ctx, margin)

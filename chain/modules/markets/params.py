@@ -15,11 +15,17 @@ def validate_params(params: pb.Params) -> None:
     _require(params.fills_max, 1, 200, "fills_max")
     _require(params.fills_kept, 1, 1_000, "fills_kept")
     _require(params.funding_interval_s, 1, 604_800, "funding_interval_s")
-    _require(params.markets_max, 1, 256, "markets_max")
+    _require(params.markets_max, 1, 2_048, "markets_max")
+    _require(params.settled_per_block_max, 1, 5_000, "settled_per_block_max")
 
 
 def build_default_params() -> pb.Params:
     """The limits of a new chain."""
     return pb.Params(
-        orders_max=50, fills_max=50, fills_kept=500, funding_interval_s=3_600, markets_max=64
+        orders_max=50,
+        fills_max=50,
+        fills_kept=500,
+        funding_interval_s=3_600,
+        markets_max=512,
+        settled_per_block_max=200,
     )

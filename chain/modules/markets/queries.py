@@ -6,12 +6,14 @@ from chain.errors import ChainError
 from chain.modules.accounts import queries as account_queries
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import parse_account_id
-from chain.modules.markets import state
+from chain.modules.markets import marks, state
 from chain.modules.markets.genesis import encode_order
 from chain.modules.markets.handlers import encode_placed, parse_order
 from chain.modules.markets.matching import place_order
-from chain.modules.markets.types import Side
+from chain.modules.markets.types import Market, Side
+from chain.modules.oracle import state as oracle
 from chain.runtime.context import Context
+from chain.units import floor_div
 
 DEPTH_DEFAULT = 20
 DEPTH_MAX = 100
@@ -22,16 +24,64 @@ FILLS_MAX = 200
 
 
 def query_markets(ctx: Context, request: pb.QueryMarketsRequest) -> pb.QueryMarketsResponse:
-    """All markets with their states, in order of id."""
-    del request
-    response = pb.QueryMarketsResponse(markets=state.iterate_market_messages(ctx))
-    for market in state.iterate_markets(ctx):
+    """Markets with their states and marks in order of id, all or those of an asset or kind."""
+    response = pb.QueryMarketsResponse()
+    for listed in state.iterate_market_messages(ctx):
+        if request.asset not in ("", listed.asset) or request.kind not in (0, listed.kind):
+            continue
+        market = state.require_market(ctx, listed.id)
         message = state.encode_market_state(market.id, state.get_market_state(ctx, market.id))
         bid = state.get_best_ticks(ctx, market.id, Side.BUY)
         ask = state.get_best_ticks(ctx, market.id, Side.SELL)
         message.best_bid_wad = str(bid * market.tick_wad) if bid is not None else ""
         message.best_ask_wad = str(ask * market.tick_wad) if ask is not None else ""
+        response.markets.append(listed)
         response.states.append(message)
+        response.marks.append(_build_mark(ctx, market))
+    return response
+
+
+def _build_mark(ctx: Context, market: Market) -> pb.MarketMark:
+    price = oracle.get_price(ctx, market.asset)
+    if price is None:
+        return pb.MarketMark(market=market.id)
+    mark = marks.compute_mark(ctx, market, price.price_wad)
+    message = pb.MarketMark(
+        market=market.id, mark_wad=str(mark.price_wad), spot_wad=str(mark.spot_wad)
+    )
+    if mark.forward is not None:
+        message.forward_wad = str(mark.forward.price_wad)
+        message.forward_fixed_wad = str(mark.forward.fixed_wad)
+        message.time_to_expiry_s = mark.forward.time_s
+        message.is_final = mark.forward.is_final
+    if mark.volatility_wad:
+        message.volatility_wad = str(mark.volatility_wad)
+    return message
+
+
+def query_settlements(
+    ctx: Context, request: pb.QuerySettlementsRequest
+) -> pb.QuerySettlementsResponse:
+    """How far each expiry with markets is: its window, its average so far, its price."""
+    response = pb.QuerySettlementsResponse()
+    for expiry in state.iterate_expiries(ctx):
+        if request.asset not in ("", expiry.asset):
+            continue
+        listed = list(state.iterate_expiry_markets(ctx, expiry))
+        average = state.get_settlement(ctx, expiry.asset, expiry.time_s)
+        mean = floor_div(average.weighted_sum, average.sampled_ns) if average.sampled_ns else 0
+        response.settlements.append(
+            pb.Settlement(
+                asset=expiry.asset,
+                expiry_time_s=expiry.time_s,
+                window_start_time_ns=marks.compute_window_start_ns(ctx, listed[0]),
+                window_ns=marks.compute_window_ns(ctx, listed[0].settlement_window_s),
+                sampled_ns=average.sampled_ns,
+                average_wad=str(mean) if mean else "",
+                price_wad=str(average.price_wad) if average.price_wad else "",
+                markets=len(listed),
+            )
+        )
     return response
 
 

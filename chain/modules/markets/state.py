@@ -7,10 +7,12 @@ resting orders are one record, so that a margin check reads them at once.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple, cast
 
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.accounts.types import AccountId, decode_account_id, encode_account_id
+from chain.modules.auth.types import module_address
 from chain.modules.markets.errors import UnknownMarket
 from chain.modules.markets.params import build_default_params, validate_params
 from chain.modules.markets.types import (
@@ -29,6 +31,9 @@ from chain.units import Address
 
 STORE: Final = "markets"
 PARAMS: Final = params_state.declare_params(STORE, pb.Params, build_default_params, validate_params)
+MODULE_NAME: Final = "markets"
+MODULE_ADDRESS: Final = module_address(MODULE_NAME)
+"""The module account that holds the coins behind all spot positions."""
 TICKS_LIMIT: Final = 1 << 63
 STEPS_LIMIT: Final = 1 << 63
 _MARKET: Final = b"\x01"
@@ -40,7 +45,18 @@ _NEXT_ORDER: Final = b"\x06"
 _FILL: Final = b"\x07"
 _NEXT_FILL: Final = b"\x08"
 _SETTLEMENT: Final = b"\x09"
+_KIND: Final = b"\x0a"
+_EXPIRY: Final = b"\x0b"
+_HOLDER: Final = b"\x0c"
+_PRESENT: Final = b"\x01"
 _U64_MAX: Final = (1 << 64) - 1
+
+
+class Expiry(NamedTuple):
+    """Which futures and options settle together; orders by time, then asset."""
+
+    time_s: int
+    asset: str
 
 
 class BookEntry(NamedTuple):
@@ -94,7 +110,7 @@ def decode_market(message: pb.Market) -> Market:
     )
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=4_096)
 def _parse_market(encoded: bytes) -> Market:
     return decode_market(pb.Market.FromString(encoded))
 
@@ -114,9 +130,33 @@ def require_market(ctx: Context, market_id: str) -> Market:
 
 
 def set_market(ctx: Context, market: pb.Market) -> None:
-    """Store a validated market."""
+    """Store a validated market, and find it by kind and by expiry."""
+    kv = ctx.kv(STORE)
     encoded = market.SerializeToString(deterministic=True)
-    ctx.kv(STORE).set(_MARKET + market.id.encode(), encoded)
+    kv.set(_MARKET + market.id.encode(), encoded)
+    kv.set(_kind_key(InstrumentKind(market.kind), market.id), _PRESENT)
+    if market.expiry_time_s:
+        expiry = Expiry(market.expiry_time_s, market.asset)
+        kv.set(_expiry_prefix(expiry) + market.id.encode(), _PRESENT)
+
+
+def delete_market(ctx: Context, market: Market) -> None:
+    """Forget a market and its state; no order, fill or position of it may be left."""
+    kv = ctx.kv(STORE)
+    kv.delete(_MARKET + market.id.encode())
+    kv.delete(_STATE + market.id.encode())
+    kv.delete(_kind_key(market.kind, market.id))
+    if market.is_dated:
+        expiry = Expiry(market.expiry_time_s, market.asset)
+        kv.delete(_expiry_prefix(expiry) + market.id.encode())
+
+
+def _kind_key(kind: InstrumentKind, market_id: str) -> bytes:
+    return _KIND + bytes((kind,)) + market_id.encode()
+
+
+def _expiry_prefix(expiry: Expiry) -> bytes:
+    return _EXPIRY + expiry.time_s.to_bytes(8, "big") + expiry.asset.encode() + b"\x00"
 
 
 def iterate_market_messages(ctx: Context) -> Iterator[pb.Market]:
@@ -129,6 +169,57 @@ def iterate_markets(ctx: Context) -> Iterator[Market]:
     """All markets in order of id."""
     for _, value in ctx.kv(STORE).iterate(_MARKET):
         yield _parse_market(value)
+
+
+def iterate_markets_of_kind(ctx: Context, kind: InstrumentKind) -> Iterator[Market]:
+    """The markets of one kind in order of id."""
+    prefix = _KIND + bytes((kind,))
+    for key, _ in ctx.kv(STORE).iterate(prefix):
+        yield require_market(ctx, key[len(prefix) :].decode())
+
+
+def iterate_expiry_markets(ctx: Context, expiry: Expiry) -> Iterator[Market]:
+    """The markets of one asset and expiry in order of id."""
+    prefix = _expiry_prefix(expiry)
+    for key, _ in ctx.kv(STORE).iterate(prefix):
+        yield require_market(ctx, key[len(prefix) :].decode())
+
+
+def iterate_expiries(ctx: Context, time_s_max: int | None = None) -> Iterator[Expiry]:
+    """The expiries that have markets, up to a time unless it is None: one seek an expiry."""
+    start = _EXPIRY
+    end = _HOLDER if time_s_max is None else _EXPIRY + (time_s_max + 1).to_bytes(8, "big")
+    while True:
+        first = next(ctx.kv(STORE).iterate_range(start, end), None)
+        if first is None:
+            return
+        key = first[0]
+        expiry = Expiry(int.from_bytes(key[1:9], "big"), key[9 : key.index(0, 9)].decode())
+        yield expiry
+        start = _expiry_prefix(expiry)[:-1] + b"\x01"
+
+
+# Holders of positions in markets that expire
+
+
+def _holder_prefix(market_id: str) -> bytes:
+    return _HOLDER + market_id.encode() + b"\x00"
+
+
+def set_holder(ctx: Context, market_id: str, account_id: AccountId, *, is_holding: bool) -> None:
+    """Record whether an account has a position in a market that expires."""
+    key = _holder_prefix(market_id) + encode_account_id(account_id)
+    if is_holding:
+        ctx.kv(STORE).set(key, _PRESENT)
+    else:
+        ctx.kv(STORE).delete(key)
+
+
+def iterate_holders(ctx: Context, market_id: str) -> Iterator[AccountId]:
+    """The accounts with a position in a market that expires, in their order."""
+    prefix = _holder_prefix(market_id)
+    for key, _ in ctx.kv(STORE).iterate(prefix):
+        yield decode_account_id(key[len(prefix) :])
 
 
 def get_market_state(ctx: Context, market_id: str) -> MarketState:
@@ -443,6 +534,15 @@ def get_fills(ctx: Context, market_id: str) -> list[pb.Fill]:
     prefix = _FILL + market_id.encode() + b"\x00"
     fills = [pb.Fill.FromString(value) for _, value in ctx.kv(STORE).iterate(prefix)]
     return sorted(fills, key=lambda fill: fill.id, reverse=True)
+
+
+def delete_fills(ctx: Context, market_id: str, limit: int) -> int:
+    """Forget at most `limit` fills of a market; how many."""
+    prefix = _FILL + market_id.encode() + b"\x00"
+    keys = [key for key, _ in islice(ctx.kv(STORE).iterate(prefix), limit)]
+    for key in keys:
+        ctx.kv(STORE).delete(key)
+    return len(keys)
 
 
 def iterate_fills(ctx: Context) -> Iterator[pb.Fill]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from chain.units import floor_div
+from chain.units import NANOSECONDS, floor_div
 
 
 class Side(IntEnum):
@@ -90,6 +90,10 @@ class Market:
     def is_dated(self) -> bool:
         """Whether it expires."""
         return self.kind in (InstrumentKind.FUTURE, InstrumentKind.OPTION)
+
+    def is_expired(self, time_ns: int) -> bool:
+        """Whether its expiry has come: no order may trade it any more."""
+        return self.is_dated and time_ns >= self.expiry_time_s * NANOSECONDS
 
     @property
     def unit_uusd(self) -> int:
