@@ -75,8 +75,8 @@ def find_refusal(ctx: Context, margin: AccountMargin) -> str:
     """
     try:
         require_stable_prices(ctx, margin, Action.OPEN_RISK)
-    except PriceNotUsable as refusal:
-        return refusal.detail
+    except PriceNotUsable as error:
+        return error.detail
     free_uusd = margin.equity_initial_uusd - margin.initial_uusd
     refused_uusd = 0
     for counted_uusd, refusal in _collect_support(ctx, margin):
