@@ -7,6 +7,7 @@ wait for itself.
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from google.protobuf import any_pb2
@@ -19,22 +20,27 @@ from chain._pb.cosmos.base.tendermint.v1beta1 import types_pb2 as sdk_types
 from chain._pb.cosmos.crypto.ed25519 import keys_pb2 as ed25519_pb2
 from chain._pb.cosmos.tx.v1beta1 import service_pb2, tx_pb2
 from chain._pb.tendermint.types import validator_pb2
-from chain.client.comet import BlockAnswer, CometClient, CommittedTx
+from chain.client.comet import BlockAnswer, CometClient, CommittedTx, TxPage
 from chain.client.errors import RpcError
 from chain.client.transaction import compute_tx_hash
 from chain.client.wallet import encode_address
 from chain.node.services import encode_tx
 from chain.runtime.errors import InvalidRequest
+from chain.runtime.pagination import OFFSET_MAX
 
 TX_SERVICE: Final = "cosmos.tx.v1beta1.Service"
 COMET_SERVICE: Final = "cosmos.base.tendermint.v1beta1.Service"
 CONSENSUS_PREFIX: Final = "marginvalcons"
 TX_BYTES_MAX: Final = 1 << 20
 PAGE_ROWS_MAX: Final = 100
+SCANNED_ROWS_MAX: Final = 1_000
 _HASH = re.compile(r"(0[xX])?([0-9a-fA-F]{64})")
 _IN_MEMPOOL = "tx already exists in cache"
 _MEMPOOL_FULL = "mempool is full"
 _TX_TYPE_URL: Final = "/cosmos.tx.v1beta1.Tx"
+_QUOTED = re.compile(r"'[^']*'")
+_CONDITION_KEY = re.compile(r"(?:^|\bAND\b)\s*([^\s<>=]+)")
+_KEYS_WITHOUT_EVENT: Final = frozenset({"tx.height", "tx.hash"})
 
 CometHandler = Callable[[CometClient, Any], Awaitable[Message]]
 
@@ -104,8 +110,16 @@ async def query_get_txs_event(
     limit = request.limit or request.pagination.limit or PAGE_ROWS_MAX
     limit = min(limit, PAGE_ROWS_MAX)
     page = request.page or request.pagination.offset // limit + 1
+    if (page - 1) * limit > OFFSET_MAX:
+        raise InvalidRequest(
+            f"page {page} of {limit} begins above row {OFFSET_MAX}; narrow the query, e.g. by "
+            f"tx.height>=5"
+        )
     is_ascending = request.order_by != service_pb2.ORDER_BY_DESC
-    found = await rpc.tx_search(query, page=page, per_page=limit, is_ascending=is_ascending)
+    if _matches_more_than_txs(query):
+        found = await _search_heights(rpc, query, page, limit, is_ascending=is_ascending)
+    else:
+        found = await rpc.tx_search(query, page=page, per_page=limit, is_ascending=is_ascending)
     answer = service_pb2.GetTxsEventResponse(
         total=found.total, pagination=pagination_pb2.PageResponse(total=found.total)
     )
@@ -113,11 +127,48 @@ async def query_get_txs_event(
     for item in found.txs:
         if item.height not in times:
             times[item.height] = (await rpc.header(item.height)).time.ToJsonString()
-        tx = _try_decode_tx(item.tx)
-        if tx is not None:  # A block's first item may be the votes of the height before.
-            answer.txs.append(tx)
-            answer.tx_responses.append(build_tx_response(item, times[item.height]))
+        answer.txs.append(_decode_tx(item.tx))
+        answer.tx_responses.append(build_tx_response(item, times[item.height]))
     return answer
+
+
+def _matches_more_than_txs(query: str) -> bool:
+    """Whether items of blocks that are no transactions may match: these have no event."""
+    keys = _CONDITION_KEY.findall(_QUOTED.sub("''", query))
+    return all(key in _KEYS_WITHOUT_EVENT for key in keys)
+
+
+async def _search_heights(
+    rpc: CometClient, query: str, page: int, limit: int, *, is_ascending: bool
+) -> TxPage:
+    """A page of what is a transaction among all that matches, and the count of these.
+
+    CometBFT indexes the votes in front of a block as if they were one. Raises InvalidRequest when
+    more than SCANNED_ROWS_MAX items match, and for a page behind the last, as CometBFT does.
+    """
+    rows: list[CommittedTx] = []
+    first = (page - 1) * limit
+    total = 0
+    for scanned_page in count(1):
+        found = await rpc.tx_search(
+            query, page=scanned_page, per_page=PAGE_ROWS_MAX, is_ascending=is_ascending
+        )
+        if found.total > SCANNED_ROWS_MAX:
+            raise InvalidRequest(
+                f"{found.total} items match; where no event is named at most {SCANNED_ROWS_MAX} "
+                f"are read: narrow tx.height, name an event, or ask GetBlockWithTxs"
+            )
+        for item in found.txs:
+            if _try_decode_tx(item.tx) is None:
+                continue
+            if first <= total < first + limit:
+                rows.append(item)
+            total += 1
+        if scanned_page * PAGE_ROWS_MAX >= found.total:
+            break
+    if page > 1 and first >= total:
+        raise InvalidRequest(f"page {page} of {limit} is behind the last; {total} rows match")
+    return TxPage(tuple(rows), total)
 
 
 async def query_get_block_with_txs(

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import operator
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,12 +37,31 @@ BALANCE = "/cosmos.bank.v1beta1.Query/Balance"
 FACTS = NodeFacts("hub", "0.001umargin", 1000)
 
 
+def _show_tx(height, index, tx, result):
+    return {
+        "hash": compute_tx_hash(tx),
+        "height": str(height),
+        "index": index,
+        "tx": base64.b64encode(tx).decode(),
+        "tx_result": {
+            "code": result.code,
+            "codespace": result.codespace,
+            "log": result.log,
+            "data": base64.b64encode(result.data).decode(),
+            "gas_used": str(result.gas_used),
+            "gas_wanted": str(result.gas_wanted),
+            "events": [],
+        },
+    }
+
+
 class CometOverTestChain:
     """The RPC of a CometBFT over a TestChain: each broadcast that passes CheckTx gets a block."""
 
     def __init__(self, chain):
         self.chain = chain
         self.committed = {}
+        self.searches = []
         self.is_committing = True
         self.server = HTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -91,21 +112,46 @@ class CometOverTestChain:
         if tx_hash not in self.committed:
             return {"error": {"code": -32603, "message": "x", "data": f"tx ({tx_hash}) not found"}}
         tx, height, result = self.committed[tx_hash]
+        return {"result": _show_tx(height, 0, tx, result)}
+
+    def rpc_tx_search(self, params):
+        """As CometBFT's index: every item of a block by height, those with events by these too."""
+        ways = {
+            "=": operator.eq, ">=": operator.ge, "<=": operator.le,
+            ">": operator.gt, "<": operator.lt,
+        }  # fmt: skip
+        found = []
+        for block in self.chain.blocks:
+            for index, (item, result) in enumerate(
+                zip(block.items, block.response.tx_results, strict=True)
+            ):
+                for condition in params["query"].split(" AND "):
+                    key, way, value = re.fullmatch(
+                        r"([\w.]+)\s*(<=|>=|=|<|>)\s*'?(.*?)'?", condition
+                    ).groups()
+                    if key == "tx.height":
+                        if not ways[way](block.height, int(value)):
+                            break
+                    elif not any(
+                        (f"{event.type}.{attribute.key}", attribute.value) == (key, value)
+                        for event in result.events
+                        for attribute in event.attributes
+                    ):
+                        break
+                else:
+                    found.append((block.height, index, item, result))
+        if params["order_by"] == "desc":
+            found.reverse()
+        page, size = int(params["page"]), int(params["per_page"])
+        last = max(1, -(-len(found) // size))
+        if not 1 <= page <= last:
+            data = f"page should be within [1, {last}] range, given {page}"
+            return {"error": {"code": -32603, "message": "Internal error", "data": data}}
+        self.searches.append(page)
         return {
             "result": {
-                "hash": tx_hash,
-                "height": str(height),
-                "index": 0,
-                "tx": base64.b64encode(tx).decode(),
-                "tx_result": {
-                    "code": result.code,
-                    "codespace": result.codespace,
-                    "log": result.log,
-                    "data": base64.b64encode(result.data).decode(),
-                    "gas_used": str(result.gas_used),
-                    "gas_wanted": str(result.gas_wanted),
-                    "events": [],
-                },
+                "txs": [_show_tx(*row) for row in found[(page - 1) * size : page * size]],
+                "total_count": str(len(found)),
             }
         }
 
@@ -128,10 +174,10 @@ class CometOverTestChain:
 class Running:
     """A chain, its gRPC server, and ways to ask it."""
 
-    def __init__(self, limits=None):
+    def __init__(self, limits=None, **fields):
         store = open_commit_store(None, HUB.store_names)
         module = node_module(FACTS, store, self.simulate)
-        self.chain = TestChain(store=store, modules=[module])
+        self.chain = TestChain(store=store, modules=[module], **fields)
         self.chain.next_block()
         self.comet = CometOverTestChain(self.chain)
         self.metrics = NodeMetrics("hub")
@@ -170,8 +216,8 @@ class Running:
 
 
 @contextmanager
-def running(limits=None):
-    node = Running(limits)
+def running(limits=None, **fields):
+    node = Running(limits, **fields)
     try:
         yield node
     finally:

@@ -121,6 +121,8 @@ class BlockResult:
     height: int
     txs: list[bytes]
     response: abci.ResponseFinalizeBlock
+    items: list[bytes]
+    """What stood in the block: the injected commit, when there was one, and the transactions."""
 
     @property
     def results(self) -> list[abci.ExecTxResult]:
@@ -313,7 +315,7 @@ class TestChain:
         response = self.app.finalize_block(request)
         self.last_commit = self.vote(height, set(absent))
         self.app.commit(abci.RequestCommit())
-        result = BlockResult(height, sent, response)
+        result = BlockResult(height, sent, response, items)
         self.blocks.append(result)
         return result
 
