@@ -16,9 +16,11 @@ from google.protobuf.message import Message
 
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
 from chain.client.api import MarginClient, TxOutcome
+from chain.client.comet_json import parse_time_ns
 from chain.client.errors import NodeUnavailable, NotFound, QueryRefused, TxRefused, WaitTimeout
 from chain.client.transaction import Fee, SignerState, compute_tx_hash, sign_transaction
 from chain.client.wallet import Wallet
+from chain.units import NANOSECONDS
 from localnet.topology import Topology
 
 M = TypeVar("M", bound=Message)
@@ -109,6 +111,11 @@ class Chain:
     async def height(self) -> int:
         """The height of the node that answers."""
         return int((await self.ask_rpc("status"))["sync_info"]["latest_block_height"])
+
+    async def time_s(self) -> int:
+        """The block time of the node that answers, whole Unix seconds."""
+        status = await self.ask_rpc("status")
+        return parse_time_ns(status["sync_info"]["latest_block_time"]) // NANOSECONDS
 
     async def block_events(self, height: int) -> list[tuple[str, dict[str, str]]]:
         """All events of a block, transactions' first, those of the block itself after."""

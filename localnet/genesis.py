@@ -225,27 +225,32 @@ def make_oracle(options: GenesisOptions) -> oracle_pb2.GenesisState:
     return oracle_pb2.GenesisState(params=params)
 
 
+def make_eth_market(**fields: Any) -> markets_pb2.Market:
+    """A market of ETH: ticks of a cent, steps of 0.0001 ETH; the fields given replace these."""
+    terms: dict[str, Any] = {
+        "asset": "ETH",
+        "status": markets_pb2.MARKET_STATUS_ACTIVE,
+        "quantum_decimals": 6,
+        "tick_wad": str(_WAD // 100),
+        "step_quantums": "100",
+        "initial_ppm": 100_000,
+        "maintenance_ppm": 60_000,
+        "volatility_floor_wad": str(_WAD * 5 // 10),
+        "horizon_s": 10,
+        "open_interest_lower_uusd": str(25_000_000 * _USD),
+        "open_interest_upper_uusd": str(50_000_000 * _USD),
+        "open_interest_max_uusd": str(100_000_000 * _USD),
+        "maker_fee_ppm": 100,
+        "taker_fee_ppm": 500,
+        "price_band_ppm": 200_000,
+    }
+    return markets_pb2.Market(**{**terms, **fields})
+
+
 def make_markets() -> markets_pb2.GenesisState:
-    """The ETH perpetual: ticks of a cent, steps of 0.0001 ETH, 10 times leverage at most."""
-    market = markets_pb2.Market(
-        id=MARKET,
-        asset="ETH",
-        status=markets_pb2.MARKET_STATUS_ACTIVE,
-        quantum_decimals=6,
-        tick_wad=str(_WAD // 100),
-        step_quantums="100",
-        initial_ppm=100_000,
-        maintenance_ppm=60_000,
-        volatility_floor_wad=str(_WAD * 5 // 10),
-        horizon_s=10,
-        open_interest_lower_uusd=str(25_000_000 * _USD),
-        open_interest_upper_uusd=str(50_000_000 * _USD),
-        open_interest_max_uusd=str(100_000_000 * _USD),
-        maker_fee_ppm=100,
-        taker_fee_ppm=500,
-        funding_ppm_max=1_000,
-        price_band_ppm=200_000,
-        kind=markets_pb2.INSTRUMENT_KIND_PERPETUAL,
+    """The ETH perpetual, 10 times leverage at most; the council lists what expires."""
+    market = make_eth_market(
+        id=MARKET, kind=markets_pb2.INSTRUMENT_KIND_PERPETUAL, funding_ppm_max=1_000
     )
     return markets_pb2.GenesisState(
         params=markets_params.build_default_params(),

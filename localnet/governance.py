@@ -15,6 +15,7 @@ from chain._pb.margin.collateral.v1 import collateral_pb2
 from chain._pb.margin.collateral.v1 import query_pb2 as collateral_query
 from chain._pb.margin.collateral.v1 import tx_pb2 as collateral_tx
 from chain._pb.margin.council.v1 import council_pb2
+from chain._pb.margin.markets.v1 import markets_pb2
 from chain._pb.margin.vault.v1 import query_pb2 as vault_query
 from chain._pb.margin.vault.v1 import tx_pb2 as vault_tx
 from chain._pb.margin.vault.v1 import vault_pb2
@@ -26,6 +27,7 @@ from chain.modules.council.types import authority_address
 from chain.modules.vault.types import MODULE_NAME as VAULT
 from localnet.actors import COUNCIL
 from localnet.clients import Chain
+from localnet.instruments import TERM_S, compute_expiry_time_s, get_markets, make_listings
 from relayer.config import PathSection
 
 _USD: Final = 10**6
@@ -113,6 +115,10 @@ async def register_network(
         client = await _get_client_state(hub, path.a_client)
         messages += [_make_route(chain_id, path, client), _make_listing(chain_id)]
         decided.append(f"{hub.chain_id}: route {get_route_id(chain_id)} over {path.a_channel}")
+    if not (await get_markets(hub, markets_pb2.INSTRUMENT_KIND_FUTURE)).markets:
+        expiry_time_s = compute_expiry_time_s(await hub.time_s(), TERM_S)
+        messages += make_listings(expiry_time_s)
+        decided.append(f"{hub.chain_id}: an ETH future and options until {expiry_time_s}")
     if messages:
         await decide(hub, "routes and listings", messages)
     return decided
