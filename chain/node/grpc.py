@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 import structlog
+from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
@@ -32,6 +33,7 @@ from chain.node.metrics import NodeMetrics
 from chain.node.services import SIMULATE_PATH
 from chain.runtime.commit_store import HeightNotAvailable
 from chain.runtime.errors import InvalidHeight, NotFound, UnknownRequest
+from chain.runtime.router import Router
 
 _HEIGHT = re.compile(r"[0-9]{1,18}")
 _PATH = re.compile(r"/[A-Za-z0-9_.]{1,200}/[A-Za-z0-9_]{1,100}")
@@ -40,6 +42,11 @@ ABCI_QUERY_PATH: Final = "/cosmos.base.tendermint.v1beta1.Service/ABCIQuery"
 
 class QueryApplication(Protocol):
     """What the server asks of the application."""
+
+    @property
+    def router(self) -> Router:
+        """The queries and messages that the chain serves."""
+        ...
 
     def run_query(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
         """The encoded response of a query method, and the height of the state it read."""
@@ -96,7 +103,7 @@ class GrpcServer:
         self._rpc = CometClient(rpc_url, timeout_s=self.limits.call_s_max)
         self._server = grpc.server(
             ThreadPoolExecutor(self.limits.workers, thread_name_prefix="grpc"),
-            handlers=[_MethodRouter(self)],
+            handlers=[_MethodRouter(self, frozenset(list_paths(application.router)))],
             maximum_concurrent_rpcs=self.limits.concurrent_calls_max,
             options=[
                 ("grpc.max_receive_message_length", self.limits.request_bytes_max),
@@ -115,7 +122,9 @@ class GrpcServer:
     def start(self) -> None:
         """Bind and serve in background threads; raises RuntimeError when the port is taken."""
         reflection.enable_server_reflection(
-            [*list_services(), reflection.SERVICE_NAME], self._server
+            [*list_services(self._application.router), reflection.SERVICE_NAME],
+            self._server,
+            _DescribedPool(),
         )
         self._port = self._server.add_insecure_port(self._address)
         self._server.start()
@@ -202,12 +211,12 @@ class GrpcServer:
 class _MethodRouter(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Finds the handler of any unary method by its path; bytes go in and out undecoded."""
 
-    def __init__(self, server: GrpcServer) -> None:
+    def __init__(self, server: GrpcServer, paths: frozenset[str]) -> None:
         self._server = server
-        self._paths = frozenset(list_paths())
+        self._paths = paths
 
     def service(self, handler_call_details: Any) -> Any:
-        """The handler, or None (UNIMPLEMENTED) for a path no service declares."""
+        """The handler, or None (UNIMPLEMENTED) for a path that the chain does not serve."""
         path = handler_call_details.method
         if not _PATH.fullmatch(path) or path not in self._paths:
             return None
@@ -216,22 +225,39 @@ class _MethodRouter(grpc.GenericRpcHandler):  # type: ignore[misc]
         )
 
 
-def list_services() -> Sequence[str]:
-    """Full names of all declared services, queries and messages, sorted."""
-    return sorted(
-        service.full_name for file in load_files() for service in file.services_by_name.values()
-    )
+class _DescribedPool:
+    """The descriptors that reflection reads: protobuf's pool, which finds no method by its name."""
+
+    def __init__(self) -> None:
+        self._pool = descriptor_pool.Default()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - protobuf's name
+        """The file that declares a symbol; raises KeyError."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
 
 
-def list_paths() -> Sequence[str]:
-    """Paths of all declared query methods, sorted; messages go inside transactions."""
-    return sorted(
-        f"/{service.full_name}/{method.name}"
+def list_services(router: Router) -> Sequence[str]:
+    """Full names of the services of a chain, queries and messages, sorted."""
+    types = {type_url.removeprefix("/") for type_url in router.messages}
+    services = {path[1:].partition("/")[0] for path in list_paths(router)}
+    services.update(
+        service.full_name
         for file in load_files()
         for service in file.services_by_name.values()
-        if service.name != "Msg"
-        for method in service.methods
+        if any(method.input_type.full_name in types for method in service.methods)
     )
+    return sorted(services)
+
+
+def list_paths(router: Router) -> Sequence[str]:
+    """Paths of the query methods of a chain's node, sorted; messages go inside transactions."""
+    return sorted({*router.queries, *COMET_ROUTES, ABCI_QUERY_PATH})
 
 
 def _read_height(context: grpc.ServicerContext) -> int:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_database, descriptor_pb2, descriptor_pool, message_factory
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from chain._pb.cosmos.bank.v1beta1 import query_pb2 as bank_query
@@ -27,10 +27,12 @@ from chain.client.sync import SyncMarginClient
 from chain.client.transaction import compute_tx_hash
 from chain.client.wallet import Wallet
 from chain.hub import HUB
+from chain.node.comet_services import COMET_ROUTES
 from chain.node.grpc import GrpcLimits, GrpcServer
 from chain.node.metrics import NodeMetrics
 from chain.node.services import NodeFacts, node_module
 from chain.node.storage import open_commit_store
+from chain.spoke import SPOKE
 from tests.support.testchain import TestChain
 
 BALANCE = "/cosmos.bank.v1beta1.Query/Balance"
@@ -174,10 +176,10 @@ class CometOverTestChain:
 class Running:
     """A chain, its gRPC server, and ways to ask it."""
 
-    def __init__(self, limits=None, **fields):
-        store = open_commit_store(None, HUB.store_names)
+    def __init__(self, limits=None, definition=HUB, **fields):
+        store = open_commit_store(None, definition.store_names)
         module = node_module(FACTS, store, self.simulate)
-        self.chain = TestChain(store=store, modules=[module], **fields)
+        self.chain = TestChain(definition, store=store, modules=[module], **fields)
         self.chain.next_block()
         self.comet = CometOverTestChain(self.chain)
         self.metrics = NodeMetrics("hub")
@@ -332,19 +334,105 @@ def test_every_call_is_timed(node):
     assert node.metrics.registry.get_sample_value("margin_query_seconds_count", labels) == 1
 
 
-def test_reflection_lists_and_describes_every_service(node):
-    stub = reflection_pb2_grpc.ServerReflectionStub(node.channel)
-    requests = [
-        reflection_pb2.ServerReflectionRequest(list_services=""),
-        reflection_pb2.ServerReflectionRequest(file_containing_symbol="cosmos.bank.v1beta1.Query"),
-    ]
-    listed, described = stub.ServerReflectionInfo(iter(requests), timeout=5)
-    names = [service.name for service in listed.list_services_response.service]
-    assert "cosmos.tx.v1beta1.Service" in names
-    assert "margin.accounts.v1.Query" in names
-    assert "ibc.core.client.v1.Query" in names
-    raw = described.file_descriptor_response.file_descriptor_proto[0]
-    assert descriptor_pb2.FileDescriptorProto.FromString(raw).package == "cosmos.bank.v1beta1"
+class Reflection:
+    """What a client learns from a server alone: its services, and types built from their files."""
+
+    def __init__(self, channel):
+        self.stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        self.files = {}
+
+    def ask(self, *requests):
+        asked = (reflection_pb2.ServerReflectionRequest(**fields) for fields in requests)
+        return list(self.stub.ServerReflectionInfo(asked, timeout=20))
+
+    def list_services(self):
+        (listed,) = self.ask({"list_services": ""})
+        return [service.name for service in listed.list_services_response.service]
+
+    def describe(self, *symbols):
+        """The file of each symbol, remembered with all it imports."""
+        described = self.ask(*({"file_containing_symbol": symbol} for symbol in symbols))
+        found = [answer.file_descriptor_response.file_descriptor_proto[0] for answer in described]
+        missing = self._keep(found)
+        while missing:
+            answers = self.ask(*({"file_by_filename": name} for name in sorted(missing)))
+            missing = self._keep(
+                raw for a in answers for raw in a.file_descriptor_response.file_descriptor_proto
+            )
+        return [descriptor_pb2.FileDescriptorProto.FromString(raw) for raw in found]
+
+    def _keep(self, raws):
+        kept = [descriptor_pb2.FileDescriptorProto.FromString(raw) for raw in raws]
+        self.files.update((file.name, file) for file in kept)
+        return {name for file in kept for name in file.dependency} - set(self.files)
+
+    def build_pool(self):
+        database = descriptor_database.DescriptorDatabase()
+        for file in self.files.values():
+            database.Add(file)
+        return descriptor_pool.DescriptorPool(database)
+
+
+def list_served(definition):
+    """(service, the type that one of its methods takes) by the modules of a chain."""
+    for module in definition.modules:
+        for query in module.queries:
+            yield query.path[1:].partition("/")[0], query.request.DESCRIPTOR.full_name
+        for route in module.messages:
+            name = route.request.DESCRIPTOR.full_name
+            yield name.rpartition(".")[0] + ".Msg", name
+    for path, route in COMET_ROUTES.items():
+        yield path[1:].partition("/")[0], route.request.DESCRIPTOR.full_name
+
+
+@pytest.mark.parametrize("definition", [HUB, SPOKE], ids=lambda chain: chain.name)
+def test_reflection_describes_every_service_and_method_served(definition):
+    served = sorted(list_served(definition))
+    with running(definition=definition) as node:
+        reflection = Reflection(node.channel)
+        names = reflection.list_services()
+        assert {service for service, _ in served} <= set(names)
+        for name, file in zip(names, reflection.describe(*names), strict=True):
+            assert name in [f"{file.package}.{service.name}" for service in file.service]
+        pool = reflection.build_pool()
+        methods = [m for name in names for m in pool.FindServiceByName(name).methods]
+        takes = {(m.containing_service.full_name, m.input_type.full_name) for m in methods}
+        assert [pair for pair in served if pair not in takes] == []
+        assert len(methods) >= len(served)
+        described = reflection.describe(*(method.full_name for method in methods))
+        for method, file in zip(methods, described, strict=True):
+            assert file.name == method.containing_service.file.name
+
+
+@pytest.mark.parametrize(
+    ("definition", "absent"),
+    [
+        (HUB, {"margin.vault.v1.Query", "margin.venue.v1.Msg"}),
+        (SPOKE, {"margin.accounts.v1.Msg", "margin.markets.v1.Query", "margin.oracle.v1.Query"}),
+    ],
+    ids=["hub", "spoke"],
+)
+def test_a_chain_lists_no_service_of_the_other_kind(definition, absent):
+    with running(definition=definition) as node:
+        assert not absent & set(Reflection(node.channel).list_services())
+
+
+@pytest.mark.parametrize("symbol", ["no.Service", "cosmos.bank.v1beta1.Query.Nothing", "", "."])
+def test_reflection_refuses_a_symbol_that_does_not_exist(node, symbol):
+    (answer,) = Reflection(node.channel).ask({"file_containing_symbol": symbol})
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
+def test_a_client_that_knows_nothing_asks_by_what_reflection_tells(node):
+    reflection = Reflection(node.channel)
+    reflection.describe("cosmos.bank.v1beta1.Query")
+    pool = reflection.build_pool()
+    method = pool.FindMethodByName("cosmos.bank.v1beta1.Query.Balance")
+    request = message_factory.GetMessageClass(method.input_type)
+    response = message_factory.GetMessageClass(method.output_type)
+    asked = request(address=node.wallet().address, denom="umargin")
+    answer, _ = node.call(BALANCE, asked, response)
+    assert int(answer.balance.amount) == node.chain.balance("alice")
 
 
 def test_node_level_queries(node):
