@@ -15,31 +15,37 @@ def compute_block_limit(opening_size: int, share_ppm: int) -> int:
     return max(1, opening_size * share_ppm // PPM)
 
 
-def compute_reduce_size(
+def compute_reduction_gain(
     *,
-    size: int,
-    notional_uusd: int,
-    position_requirement_uusd: int,
     equity_uusd: int,
     requirement_uusd: int,
+    equity_after_uusd: int,
+    requirement_after_uusd: int,
     target_ppm: int,
-    fee_ppm: int,
-    limit: int,
 ) -> int:
-    """The unsigned size whose closing brings GMR to the target, rounded up and within the limit.
+    """By how much a reduction lessens what the ratio lacks to its target, in uusd·ppm.
 
-    Closing a share x at the mark takes x of the position's requirement and costs x·|notional|·fee:
-    (E - x·N·fee) / (MMR - x·MMR_position) = target. Where the fee eats what the closing frees, no
-    size reaches the target and the limit is closed.
+    What it lacks is MMR·target - E·PPM; below zero the reduction takes the ratio further away.
     """
-    magnitude = abs(size)
-    excess = requirement_uusd * target_ppm - equity_uusd * PPM
-    if excess <= 0 or magnitude == 0:
+    before = requirement_uusd * target_ppm - equity_uusd * PPM
+    return before - (requirement_after_uusd * target_ppm - equity_after_uusd * PPM)
+
+
+def compute_reduce_size(
+    *, part: int, equity_uusd: int, requirement_uusd: int, target_ppm: int, gain: int
+) -> int:
+    """The unsigned size, at most `part`, whose closing brings GMR to the target, rounded up.
+
+    `gain` is what closing all of the part gains, so a share x of it gains at least x of that:
+    exactly for linear positions, more for what is convex. Where the fee eats what the closing
+    frees, no size reaches the target and the whole part is closed.
+    """
+    lacking = requirement_uusd * target_ppm - equity_uusd * PPM
+    if lacking <= 0:
         return 0
-    gain = position_requirement_uusd * target_ppm - abs(notional_uusd) * fee_ppm
     if gain <= 0:
-        return min(magnitude, limit)
-    return min(magnitude, ceil_div(magnitude * excess, gain), limit)
+        return part
+    return min(part, ceil_div(part * lacking, gain))
 
 
 def compute_bonus_ppm(

@@ -14,6 +14,7 @@ from chain.risk.liquidation import (
     compute_insurance_delta_uusd,
     compute_liquidation_fee_uusd,
     compute_reduce_size,
+    compute_reduction_gain,
     compute_repay_uusd,
 )
 from chain.units import PPM, WAD
@@ -22,45 +23,56 @@ MONEY = st.integers(1, 10**15)
 
 
 def reduce_size(**changes):
+    """A position of 1,000 that asks 100, all of it closed at the mark for a fee."""
     fields = {
-        "size": 1_000,
-        "notional_uusd": 0,
-        "position_requirement_uusd": 100,
+        "part": 1_000,
         "equity_uusd": 99,
         "requirement_uusd": 100,
+        "requirement_freed": 100,
+        "equity_change": 0,
         "target_ppm": 1_100_000,
-        "fee_ppm": 0,
-        "limit": 1_000,
     }
-    return compute_reduce_size(**{**fields, **changes})
+    case = {**fields, **changes}
+    gain = compute_reduction_gain(
+        equity_uusd=case["equity_uusd"],
+        requirement_uusd=case["requirement_uusd"],
+        equity_after_uusd=case["equity_uusd"] + case.pop("equity_change"),
+        requirement_after_uusd=case["requirement_uusd"] - case.pop("requirement_freed"),
+        target_ppm=case["target_ppm"],
+    )
+    return compute_reduce_size(**case, gain=gain)
 
 
 def test_reduce_to_the_target():
     assert reduce_size() == 100
-    assert reduce_size(size=-1_000) == 100
-    assert reduce_size(limit=30) == 30
+    assert reduce_size(part=30, requirement_freed=3) == 30
     assert reduce_size(equity_uusd=110) == 0
-    assert reduce_size(equity_uusd=-5, limit=5_000) == 1_000
+    assert reduce_size(equity_uusd=-5) == 1_000
     # A fee of 1 % of 1,000 costs a share x of the position 10·x: 11 / (110 - 10) of it.
-    assert reduce_size(notional_uusd=1_000, fee_ppm=10_000) == 110
-    assert reduce_size(notional_uusd=10**9, fee_ppm=10_000, limit=70) == 70
+    assert reduce_size(equity_change=-10) == 110
+    # It eats what the closing frees: no size reaches the target.
+    assert reduce_size(equity_change=-110) == 1_000
+    # A short option closed at its mark of 50 takes that from equity, and 50 + 20 of what is asked.
+    assert reduce_size(equity_change=-50, requirement_freed=70) == 408
+    # Base sold brings what its factor did not count.
+    assert reduce_size(equity_change=20, requirement_freed=0) == 550
 
 
-@given(MONEY, MONEY, st.integers(1, 10**9))
-def test_the_reduction_reaches_the_target_and_no_unit_less_does(equity, requirement, size):
+@given(MONEY, MONEY, st.integers(1, 10**9), st.integers(-(10**15), 10**15))
+def test_the_reduction_reaches_the_target_and_no_unit_less_does(equity, requirement, size, change):
     found = reduce_size(
-        size=size,
-        position_requirement_uusd=requirement,
+        part=size,
         equity_uusd=equity,
         requirement_uusd=requirement,
-        limit=size,
+        requirement_freed=requirement,
+        equity_change=change,
     )
 
     def gmr_reached(closed):
         rest = Fraction(requirement * (size - closed), size)
-        return equity * PPM >= rest * 1_100_000
+        return (equity + Fraction(change * closed, size)) * PPM >= rest * 1_100_000
 
-    assert gmr_reached(found)
+    assert gmr_reached(found) or found == size
     assert found == 0 or not gmr_reached(found - 1)
 
 

@@ -146,6 +146,12 @@ class PositionMargin:
     worst_notional_uusd: int
     order_loss_uusd: int
 
+    @property
+    def uncounted_uusd(self) -> int:
+        """What it is worth at its mark beyond what equity counts of it (negative: owes)."""
+        worth = self.value_uusd - self.position.cost_uusd - self.funding_owed_uusd
+        return worth - self.equity_uusd
+
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingMargin:
@@ -216,6 +222,11 @@ class AccountMargin:
     def excess_uusd(self) -> int:
         """Equity above the maintenance requirement (negative: below)."""
         return self.equity_uusd - self.maintenance_uusd
+
+    @property
+    def mark_equity_uusd(self) -> int:
+        """Equity with every position in full at its mark, whatever the rules count of it."""
+        return self.equity_uusd + sum(line.uncounted_uusd for line in self.positions)
 
 
 def parse_account_id(owner: str, number: int) -> AccountId:

@@ -92,20 +92,25 @@ def _compute_proceeds(ctx: Context, lien: LienMargin) -> int:
     )
 
 
-def _compute_lot(
-    ctx: Context, params: pb.Params, margin: AccountMargin, lien: LienMargin, debt_uusd: int
-) -> Lot | None:
-    """The sale that brings the debt's health to its target (row 43); None without room for it."""
-    bonus_ppm = compute_bonus_ppm(
-        weighted_uusd=margin.collateral_uusd,
+def compute_bonus(params: pb.Params, margin: AccountMargin, debt_uusd: int) -> int:
+    """The buyer's bonus of a sale for a debt, ppm: collateral and base coins weigh against it."""
+    return compute_bonus_ppm(
+        weighted_uusd=margin.collateral_uusd + margin.base_uusd,
         debt_uusd=debt_uusd,
         bonus_max_ppm=params.bonus_max_ppm,
         factor_ppm=params.bonus_factor_ppm,
         health_full_bonus_ppm=params.bonus_health_ppm,
     )
+
+
+def _compute_lot(
+    ctx: Context, params: pb.Params, margin: AccountMargin, lien: LienMargin, debt_uusd: int
+) -> Lot | None:
+    """The sale that brings the debt's health to its target (row 43); None without room for it."""
+    bonus_ppm = compute_bonus(params, margin, debt_uusd)
     repay_uusd = compute_repay_uusd(
         debt_uusd=debt_uusd,
-        weighted_uusd=margin.collateral_uusd,
+        weighted_uusd=margin.collateral_uusd + margin.base_uusd,
         target_ppm=params.debt_target_ppm,
         bonus_ppm=bonus_ppm,
         weight_ppm=PPM - lien.value.haircut_ppm,

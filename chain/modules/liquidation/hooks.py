@@ -8,7 +8,7 @@ from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId
 from chain.modules.insurance import state as insurance
 from chain.modules.insurance.types import POSITION_ACCOUNT
-from chain.modules.liquidation import auctions, cases, state
+from chain.modules.liquidation import auctions, cases, closing, state
 from chain.risk.margin import MarginState
 from chain.runtime.context import Context
 from chain.runtime.isolation import isolate_item
@@ -34,7 +34,7 @@ def end_block(ctx: Context) -> None:
     """Everything of one block, each item in a branch of its own."""
     insurance.record_swept_fees(ctx)
     with isolate_item(ctx, _FAILED, _name(POSITION_ACCOUNT)) as child:
-        cases.work_out_positions(child)
+        closing.work_out_positions(child)
     _open_cases(ctx)
     _visit_cases(ctx)
     _reset_abandoned(ctx)

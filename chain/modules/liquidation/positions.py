@@ -12,13 +12,14 @@ from chain.modules.accounts.types import (
     Account,
     AccountMargin,
     AccountStatus,
-    PositionMargin,
 )
+from chain.modules.insurance import state as insurance
 from chain.modules.insurance.types import POSITION_ACCOUNT
+from chain.modules.liquidation.reductions import Reduction
 from chain.modules.markets import state as markets
 from chain.modules.markets.matching import cancel_order
 from chain.modules.markets.settlement import apply_fill
-from chain.modules.markets.types import Market, RestingOrder, Side
+from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
 from chain.risk.liquidation import (
     compute_bankruptcy_adjustment,
     compute_bankruptcy_quote_uusd,
@@ -34,8 +35,8 @@ _ATTEMPTS_MAX: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class PositionQuotes:
-    """The least cash a liquidation may take for a whole position: positive for a long.
+class PartQuotes:
+    """The least cash a liquidation may take for a part of a position: positive for a long.
 
     `floor_uusd` is the worst quote on the book, never worse than bankruptcy; `bankruptcy_uusd`
     leaves the account without equity, `handover_uusd` is what insurance pays.
@@ -55,32 +56,40 @@ class Closed:
 
 
 def compute_quotes(
-    params: pb.Params, margin: AccountMargin, position: PositionMargin
-) -> PositionQuotes:
-    """The fillable and bankruptcy quotes of a position at the mark (row 42)."""
-    requirement = max(1, margin.maintenance_uusd)
+    params: pb.Params, margin: AccountMargin, reduction: Reduction, freed_total_uusd: int
+) -> PartQuotes:
+    """The fillable and bankruptcy quotes of a part of a position at its mark (row 42).
+
+    Net collateral is equity with every position at its mark, and the requirement what is asked
+    beyond that, so one formula serves every kind: an account that owes more on its short options
+    than it has is bankrupt, whatever part of that its rules call equity. `freed_total_uusd` sums
+    what all parts free that may be closed at these quotes: together they take no more than equity.
+    """
+    net_collateral = margin.mark_equity_uusd
+    requirement = max(1, net_collateral - margin.excess_uusd, freed_total_uusd)
+    weight = max(0, reduction.freed_uusd)
     adjustment = compute_bankruptcy_adjustment(
         adjustment_ppm=params.bankruptcy_adjustment_ppm,
-        net_collateral_uusd=margin.equity_uusd,
+        net_collateral_uusd=net_collateral,
         requirement_uusd=requirement,
     )
     fillable = compute_fillable_quote(
-        position_notional_uusd=position.value_uusd,
-        position_requirement_uusd=position.maintenance_uusd,
+        position_notional_uusd=reduction.value_uusd,
+        position_requirement_uusd=weight,
         adjustment=adjustment,
         spread_ppm=params.spread_ppm,
     ).ceil()
     bankruptcy = compute_bankruptcy_quote_uusd(
-        notional_delta_uusd=-position.value_uusd,
-        requirement_delta_uusd=-position.maintenance_uusd,
-        net_collateral_uusd=margin.equity_uusd,
+        notional_delta_uusd=-reduction.value_uusd,
+        requirement_delta_uusd=-weight,
+        net_collateral_uusd=net_collateral,
         requirement_uusd=requirement,
     )
     floor = max(fillable, bankruptcy)
     # Beyond bankruptcy no quote leaves the account whole: insurance takes the position at the mark
     # and covers the deficit after the collateral.
-    is_solvent = margin.equity_uusd >= 0
-    return PositionQuotes(floor, bankruptcy, floor if is_solvent else position.value_uusd)
+    is_solvent = net_collateral >= 0
+    return PartQuotes(floor, bankruptcy, floor if is_solvent else reduction.value_uusd)
 
 
 def compute_limit_ticks(market: Market, side: Side, size: int, quote_uusd: int) -> int:
@@ -94,7 +103,7 @@ def compute_limit_ticks(market: Market, side: Side, size: int, quote_uusd: int) 
 def close_on_book(
     ctx: Context, account: Account, market: Market, size_max: int, floor_uusd: int
 ) -> Closed:
-    """Close up to a size against resting orders no worse than the position's floor quote.
+    """Close up to a size against resting orders no worse than the floor quote of that size.
 
     Best price first, oldest first, at the resting order's price, without a taker fee. Makers that
     cannot carry the fill, are locked, or are the owner's own are cancelled. Changes and stores the
@@ -102,7 +111,7 @@ def close_on_book(
     """
     size = account.positions[market.id].size_quantums
     side = Side.SELL if size > 0 else Side.BUY
-    limit = compute_limit_ticks(market, side, size, floor_uusd)
+    limit = compute_limit_ticks(market, side, size_max, floor_uusd)
     steps_left = min(max(1, size_max // market.step_quantums), abs(size) // market.step_quantums)
     filled = quote = 0
     for _ in range(_ATTEMPTS_MAX):
@@ -147,7 +156,7 @@ def _fill_entry(
     try:
         with ctx.branch() as branch:
             _book(branch, market, side, (taker_after, maker_after), order, steps, notional)
-            _require_carried(branch, maker, maker_after)
+            _require_carried(branch, market, maker, maker_after)
             accounts.set_account(branch, maker_after)
             accounts.set_account(branch, taker_after)
     except ChainError:
@@ -196,8 +205,13 @@ def _book(
     markets.reduce_order(ctx, maker.id, order.id, steps)
 
 
-def _require_carried(ctx: Context, before: Account, after: Account) -> None:
-    """Raises InsufficientMargin when the maker lacks initial margin and is worse off."""
+def _require_carried(ctx: Context, market: Market, before: Account, after: Account) -> None:
+    """Raises InsufficientMargin when the maker lacks initial margin and is worse off.
+
+    Spot is paid for at once, so there the maker needs the cash too.
+    """
+    if market.kind is InstrumentKind.SPOT and after.cash_uusd < min(0, before.cash_uusd):
+        raise InsufficientMargin(f"the buy of {market.id} costs {-after.cash_uusd} uusd too much")
     margin_after = accounts_margin.compute_account_margin(ctx, after)
     shortfall = accounts_margin.find_initial_shortfall(ctx, margin_after)
     if not shortfall:
@@ -207,29 +221,40 @@ def _require_carried(ctx: Context, before: Account, after: Account) -> None:
         raise InsufficientMargin(shortfall)
 
 
-def hand_over(
-    ctx: Context, account: Account, market: Market, size_max: int, quotes: PositionQuotes
-) -> Closed:
-    """Give a part of the position to insurance at its quote; changes and stores the account."""
-    size = account.positions[market.id].size_quantums
-    part = min(size_max, abs(size))
-    sign = 1 if size > 0 else -1
-    # Floored, so in the fund's favour by less than a unit.
-    quote = floor_div(quotes.handover_uusd * part, abs(size))
-    fund = accounts.open_account(ctx, POSITION_ACCOUNT)
+def hand_over(ctx: Context, account: Account, market: Market, size: int, quote_uusd: int) -> Closed:
+    """Give a size of the position to insurance for a quote; changes and stores the account.
+
+    Spot is paid for at once: of it the fund takes what it may pay for now, perhaps nothing.
+    """
+    sign = 1 if account.positions[market.id].size_quantums > 0 else -1
     # A long whose quote is below zero would pay to be taken: the book's notional cannot say that.
-    notional = max(0, sign * quote)
+    notional = max(0, sign * quote_uusd)
+    if market.kind is InstrumentKind.SPOT:
+        payable = _get_payable(ctx)
+        if notional > payable:
+            size, notional = size * payable // notional, payable
+        if size == 0:
+            return Closed(0, 0)
+    fund = accounts.open_account(ctx, POSITION_ACCOUNT)
     apply_fill(
         ctx,
         market,
         fund if sign > 0 else account,
         account if sign > 0 else fund,
-        part,
+        size,
         notional,
     )
     accounts.set_account(ctx, fund)
     accounts.set_account(ctx, account)
-    return Closed(part, sign * notional)
+    if market.kind is InstrumentKind.SPOT:
+        insurance.settle_positions(ctx)
+    return Closed(size, sign * notional)
+
+
+def _get_payable(ctx: Context) -> int:
+    """What the fund may pay for coins now: what it may pay, and the cash of its positions."""
+    fund = accounts.get_account(ctx, POSITION_ACCOUNT)
+    return max(0, insurance.get_payable(ctx) + (fund.cash_uusd if fund else 0))
 
 
 def charge_fee(

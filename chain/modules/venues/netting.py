@@ -1,8 +1,9 @@
 """An account's positions over the hub and its venues, netted by underlying (systems row 17).
 
-Only acknowledged positions net. What of a venue's position no longer nets - its report is stale,
-its route not NORMAL - stands alone. A venue's losses count at once and in full; its profits count
-for maintenance as far as the position nets, for initial margin not before they are settled.
+Of the hub's positions perpetuals and futures net: a venue's leg is a delta of one. Only
+acknowledged positions net. What of a venue's position no longer nets - its report is stale, its
+route not NORMAL - stands alone. A venue's losses count at once and in full; its profits count for
+maintenance as far as the position nets, for initial margin not before they are settled.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from chain._pb.margin.venues.v1 import venues_pb2 as pb
 from chain.modules.accounts.types import AccountId, PositionMargin
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state as markets
+from chain.modules.markets.types import InstrumentKind
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
@@ -36,6 +38,10 @@ from chain.runtime.gas import RISK_CELL
 from chain.units import NANOSECONDS, PPM, ceil_div, mul_ppm_ceil, mul_ppm_floor
 
 _WAD_DECIMALS: Final = 18
+_LINEAR: Final = (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE)
+"""What venues trade nets with these. An option's requirement is a rule of its own, and spot has
+none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +80,16 @@ def _build_terms(venue: pb.Venue, rate_ppm: int) -> NettingTerms:
 def _net(
     ctx: Context, asset: str, legs: Sequence[_Leg], own: Sequence[PositionMargin]
 ) -> UnderlyingNetting:
-    """One underlying: the hub's positions are one leg, always fresh."""
+    """One underlying: the hub's linear positions are one leg, always fresh."""
     price_wad = require_price(ctx, asset, Action.REDUCE).price_wad
     size_wad = base = base_initial = 0
     for line in own:
         decimals = markets.require_market(ctx, line.market).quantum_decimals
         size = line.position.size_quantums
         size_wad += size * 10 ** (_WAD_DECIMALS - decimals)
-        magnitude = compute_position_magnitude_uusd(size, price_wad, decimals)
+        # Never more than the position was asked: a future may be marked below the spot.
+        asked_at_wad = min(price_wad, line.price_wad)
+        magnitude = compute_position_magnitude_uusd(size, asked_at_wad, decimals)
         base += mul_ppm_ceil(magnitude, line.terms.maintenance_ppm)
         base_initial += mul_ppm_ceil(magnitude, line.terms.initial_ppm)
     hub = NettedLeg(HUB, VenuePosition(size_wad, 0, 0, 0), PPM)
@@ -134,7 +142,7 @@ def compute_venue_margin(
                 ctx,
                 asset,
                 [leg for leg in legs if leg.market.asset == asset],
-                [line for line in positions if line.asset == asset],
+                [line for line in positions if line.asset == asset and line.kind in _LINEAR],
             )
             for asset in sorted({leg.market.asset for leg in legs})
         ),
