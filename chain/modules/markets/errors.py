@@ -105,3 +105,11 @@ class InsufficientBase(ChainError):
     codespace = "markets"
     code = 14
     summary = "insufficient base"
+
+
+class RampRunning(ChainError):
+    """A market whose last change has not yet taken full effect."""
+
+    codespace = "markets"
+    code = 15
+    summary = "ramp running"

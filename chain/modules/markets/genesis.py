@@ -148,6 +148,8 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
             raise InvalidMarket(f"market {market.id} is there twice")
         validate_beside(ctx, state.decode_market(market))
         state.set_market(ctx, market)
+    for ramp in genesis.ramps:
+        _init_ramp(ctx, ramp)
     for message in genesis.states:
         state.require_market(ctx, message.market)
         market_state = MarketState(
@@ -172,6 +174,17 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     state.set_next_fill_id(ctx, max(1, genesis.next_fill_id))
 
     _init_positions(ctx)
+
+
+def _init_ramp(ctx: Context, ramp: pb.MarketRamp) -> None:
+    market = state.require_market(ctx, ramp.market)
+    if not 0 < ramp.start_s < ramp.end_s:
+        raise InvalidMarket(
+            f"the ramp of {market.id} from {ramp.start_s} to {ramp.end_s} s must end after it "
+            f"starts"
+        )
+    parse_nonnegative(ramp.volatility_floor_wad, "volatility_floor_wad")
+    state.set_ramp(ctx, ramp)
 
 
 def _init_settlement(ctx: Context, settlement: pb.SettlementAverage) -> None:
@@ -273,4 +286,5 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
         fills=list(state.iterate_fills(ctx)),
         next_fill_id=state.get_next_fill_id(ctx),
         settlements=list(state.iterate_settlements(ctx)),
+        ramps=list(state.iterate_ramps(ctx)),
     )

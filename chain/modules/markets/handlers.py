@@ -21,6 +21,7 @@ from chain.modules.markets.matching import (
     cancel_orders,
     place_order,
 )
+from chain.modules.markets.ramps import start_ramp
 from chain.modules.markets.types import Market, Side, TimeInForce
 from chain.runtime.context import Context
 from chain.units import floor_div, parse_amount
@@ -168,8 +169,9 @@ def handle_update_market(
                 f"{field} of {market.id} is {before} for good, positions are counted in it; list "
                 f"a new market instead of changing it to {after}"
             )
+    end_s = start_ramp(ctx, market, changed)
     state.set_market(ctx, msg.market)
-    ctx.emit("market_updated", {"market": market.id})
+    ctx.emit("market_updated", {"market": market.id, "ramp_end_s": end_s})
     return tx_pb2.MsgUpdateMarketResponse()
 
 

@@ -119,7 +119,11 @@ def compute_volatility_wad(
     ctx: Context, market: Market, forward: Forward, quote: QuoteTerms
 ) -> int:
     """An option's volatility: the oracle's, at least the market's floor, times the smile; ticks."""
-    measured = max(oracle.get_volatility_wad(ctx, market.asset), market.volatility_floor_wad)
+    floor_wad = market.volatility_floor_wad
+    ramp = state.get_running_ramp(ctx, market.id)
+    if ramp is not None:
+        floor_wad = ramp.compute_floor_wad(floor_wad, ctx.time_s)
+    measured = max(oracle.get_volatility_wad(ctx, market.asset), floor_wad)
     factor = WAD
     if forward.price_wad and (quote.skew_wad or quote.curvature_wad):
         ratio = floor_div(market.strike_wad * SCALE, forward.price_wad)

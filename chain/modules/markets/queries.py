@@ -38,6 +38,10 @@ def query_markets(ctx: Context, request: pb.QueryMarketsRequest) -> pb.QueryMark
         response.markets.append(listed)
         response.states.append(message)
         response.marks.append(_build_mark(ctx, market))
+    shown = {market.id for market in response.markets}
+    for ramp in state.iterate_ramps(ctx):
+        if ramp.market in shown and ctx.time_s < ramp.end_s:
+            response.ramps.append(ramp)
     return response
 
 

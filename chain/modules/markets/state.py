@@ -18,6 +18,7 @@ from chain.modules.markets.params import build_default_params, validate_params
 from chain.modules.markets.types import (
     InstrumentKind,
     Market,
+    MarketRamp,
     MarketState,
     MarketStatus,
     OptionKind,
@@ -48,6 +49,7 @@ _SETTLEMENT: Final = b"\x09"
 _KIND: Final = b"\x0a"
 _EXPIRY: Final = b"\x0b"
 _HOLDER: Final = b"\x0c"
+_RAMP: Final = b"\x0d"
 _PRESENT: Final = b"\x01"
 _U64_MAX: Final = (1 << 64) - 1
 
@@ -145,6 +147,7 @@ def delete_market(ctx: Context, market: Market) -> None:
     kv = ctx.kv(STORE)
     kv.delete(_MARKET + market.id.encode())
     kv.delete(_STATE + market.id.encode())
+    kv.delete(_RAMP + market.id.encode())
     kv.delete(_kind_key(market.kind, market.id))
     if market.is_dated:
         expiry = Expiry(market.expiry_time_s, market.asset)
@@ -197,6 +200,40 @@ def iterate_expiries(ctx: Context, time_s_max: int | None = None) -> Iterator[Ex
         expiry = Expiry(int.from_bytes(key[1:9], "big"), key[9 : key.index(0, 9)].decode())
         yield expiry
         start = _expiry_prefix(expiry)[:-1] + b"\x01"
+
+
+# Terms on their way
+
+
+@lru_cache(maxsize=1_024)
+def _parse_ramp(encoded: bytes) -> MarketRamp:
+    message = pb.MarketRamp.FromString(encoded)
+    return MarketRamp(
+        maintenance_ppm=message.maintenance_ppm,
+        volatility_floor_wad=int(message.volatility_floor_wad or "0"),
+        horizon_s=message.horizon_s,
+        start_s=message.start_s,
+        end_s=message.end_s,
+    )
+
+
+def get_running_ramp(ctx: Context, market_id: str) -> MarketRamp | None:
+    """The terms that a market had before its last change, while that ramps in."""
+    value = ctx.kv(STORE).get(_RAMP + market_id.encode())
+    ramp = _parse_ramp(value) if value else None
+    return ramp if ramp is not None and ramp.is_running(ctx.time_s) else None
+
+
+def set_ramp(ctx: Context, ramp: pb.MarketRamp) -> None:
+    """Store a market's terms before its last change."""
+    key = _RAMP + ramp.market.encode()
+    ctx.kv(STORE).set(key, ramp.SerializeToString(deterministic=True))
+
+
+def iterate_ramps(ctx: Context) -> Iterator[pb.MarketRamp]:
+    """The last change of every market that had one, in order of id."""
+    for _, value in ctx.kv(STORE).iterate(_RAMP):
+        yield pb.MarketRamp.FromString(value)
 
 
 # Holders of positions in markets that expire

@@ -105,6 +105,31 @@ class Market:
         return ticks * steps * self.unit_uusd
 
 
+@dataclass(frozen=True, slots=True)
+class MarketRamp:
+    """The terms of a market before a change that ramps in, block seconds."""
+
+    maintenance_ppm: int
+    volatility_floor_wad: int
+    horizon_s: int
+    start_s: int
+    end_s: int
+
+    def is_running(self, time_s: int) -> bool:
+        """Whether the terms before the change still count."""
+        return time_s < self.end_s
+
+    def compute_floor_wad(self, after_wad: int, time_s: int) -> int:
+        """The volatility floor that options are marked at: a straight way up or down, since either
+        hurts somebody.
+        """
+        if not self.is_running(time_s):
+            return after_wad
+        elapsed = max(0, time_s - self.start_s)
+        moved = (after_wad - self.volatility_floor_wad) * elapsed
+        return self.volatility_floor_wad + floor_div(moved, self.end_s - self.start_s)
+
+
 @dataclass(slots=True)
 class MarketState:
     """What changes in a market: open interest and funding."""
