@@ -13,14 +13,15 @@ from chain.cli.risk_documents import (
     DAY_S,
     InvalidDocument,
     format_wad,
-    load_document,
     parse_decimal_wad,
+    read_document,
     read_portfolio,
     read_portfolios,
     read_scenarios,
 )
 from chain.cli.session import Output, get_session
 from chain.risk.black76 import (
+    EXPIRY_S_LIMIT,
     RATE_WAD_LIMIT,
     InvalidOption,
     compute_black76,
@@ -35,6 +36,7 @@ from chain.risk.haircut import (
 )
 from chain.risk.margin import compute_gmr_ppm, compute_margin_state
 from chain.risk.portfolio import (
+    INPUT_VOLATILITY_WAD_LIMIT,
     Portfolio,
     compute_portfolio_greeks,
     compute_portfolio_margin,
@@ -97,8 +99,7 @@ def _build_scenario_set(
         else:
             chosen = replace_parameter(chosen, f"{name}_wad", value)
     if scenarios is not None:
-        document = load_document(scenarios.read_text(), scenarios.name)
-        chosen = read_scenarios(document, chosen)
+        chosen = read_scenarios(read_document(scenarios), chosen)
     validate_scenario_set(chosen)
     return chosen
 
@@ -220,7 +221,7 @@ def show_margin(
 ) -> None:
     """Print initial and maintenance margin, mark to market, worst scenario and Greeks."""
     session = get_session(ctx)
-    document = load_document(portfolio.read_text(), portfolio.name)
+    document = read_document(portfolio)
     if preset == STANDARD:
         if scenarios is not None:
             raise InvalidDocument("--scenarios: standard margin has no scenarios")
@@ -274,7 +275,7 @@ def show_scenarios(
             for name in PARAMETER_NAMES
         }
     else:
-        held = read_portfolio(load_document(portfolio.read_text(), portfolio.name))
+        held = read_portfolio(read_document(portfolio))
         margin = compute_portfolio_margin(held, chosen)
         for index, (row, outcome) in enumerate(zip(rows, margin.scenarios, strict=True)):
             row["pnl"] = format_wad(outcome.profit_wad)
@@ -316,6 +317,9 @@ def show_option(
     underlying_text = forward if spot is None else spot
     assert underlying_text is not None
     underlying = parse_decimal_wad(underlying_text, "--forward" if spot is None else "--spot")
+    if underlying == 0:
+        name = "--forward" if spot is None else "--spot"
+        raise InvalidOption(f"{name}: must be above zero")
     strike_wad, vol_wad = parse_decimal_wad(strike, "--strike"), parse_decimal_wad(vol, "--vol")
     duration = _read_duration(days, seconds)
     rate_wad = parse_decimal_wad(rate, "--rate")
@@ -388,6 +392,11 @@ def show_haircut(
             raise InvalidDocument(f"--{name}: must lie within [0, 1e22)")
     if figures["price"] == 0:
         raise InvalidDocument("--price: must be above zero")
+    if figures["vol"] >= INPUT_VOLATILITY_WAD_LIMIT:
+        limit = format_wad(INPUT_VOLATILITY_WAD_LIMIT)
+        raise InvalidDocument(f"--vol: must lie within [0, {limit})")
+    if seconds >= EXPIRY_S_LIMIT:
+        raise InvalidDocument(f"--seconds: must lie within [0, {EXPIRY_S_LIMIT})")
     latency = compute_latency_premium_ppm(figures["vol"], seconds)
     weight = compute_size_weight_ppm(figures["imf"], figures["owner-amount"], 18, 0, 0)
     # Haircuts round up to a ppm: never in the user's favour.

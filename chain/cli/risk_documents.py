@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chain.client.json_text import is_deeper
@@ -57,6 +58,17 @@ def format_wad(value: int) -> str:
     whole, fraction = divmod(abs(value), WAD)
     text = f"{whole}.{fraction:018d}".rstrip("0").rstrip(".")
     return f"-{text}" if value < 0 else text
+
+
+def read_document(path: Path) -> Any:
+    """The JSON value of a file, of which no more than the bound is read. Raises InvalidDocument."""
+    with path.open("rb") as file:
+        data = file.read(DOCUMENT_SIZE_MAX + 1)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidDocument(f"{path.name}: no UTF-8 text at byte {error.start}") from error
+    return load_document(text, path.name)
 
 
 def load_document(text: str, name: str) -> Any:
@@ -132,7 +144,8 @@ class _Fields:
 
     def end(self) -> None:
         if self._left:
-            unknown = min(self._left)
+            # A name may hold half a surrogate pair, which cannot be printed.
+            unknown = min(self._left)[:80].encode(errors="backslashreplace").decode()
             raise InvalidDocument(f"{self.name(unknown)}: unknown field")
 
     def _take(self, key: str, *, is_needed: bool) -> Any:
@@ -149,6 +162,11 @@ class _Fields:
 def read_portfolio(document: Any, path: str = "") -> Portfolio:
     """A portfolio of one underlying from its JSON value; bounds are the engine's to check."""
     fields = _Fields(document, path)
+    if fields.has("underlyings"):
+        raise InvalidDocument(
+            f"{fields.name('underlyings')}: a scenario set margins one underlying at a time; give "
+            "each a document of its own, or use --preset standard"
+        )
     spot = fields.take_decimal("spot")
     perp = fields.take_object("perp")
     portfolio = Portfolio(

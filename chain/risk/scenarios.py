@@ -234,8 +234,9 @@ def _validate_bounds(scenario_set: ScenarioSet) -> None:
     for name, (low, high) in _BOUNDS.items():
         value = getattr(scenario_set.parameters, name)
         if not low <= value <= high:
+            unit = "seconds" if name.endswith("_s") else "1e-18"
             raise InvalidParameter(
-                f"{name.removesuffix('_wad')}: {value} must lie within [{low}, {high}] (1e-18)"
+                f"{name.removesuffix('_wad')}: {value} must lie within [{low}, {high}] ({unit})"
             )
 
 

@@ -138,8 +138,17 @@ def compute_standard_margin(
     """
     parameters = parameters or StandardParameters()
     if len(portfolios) > UNDERLYINGS_MAX:
-        raise InvalidPortfolio(f"{len(portfolios)} underlyings, at most {UNDERLYINGS_MAX}")
-    parts = tuple(compute_underlying_margin(portfolio, parameters) for portfolio in portfolios)
+        raise InvalidPortfolio(
+            f"underlyings: {len(portfolios)} underlyings, at most {UNDERLYINGS_MAX}"
+        )
+    parts = []
+    for index, portfolio in enumerate(portfolios):
+        try:
+            parts.append(compute_underlying_margin(portfolio, parameters))
+        except InvalidPortfolio as error:
+            if len(portfolios) == 1:
+                raise
+            raise InvalidPortfolio(f"underlyings[{index}].{error.detail}") from error
     cash = sum(portfolio.cash_wad for portfolio in portfolios)
     maintenance_requirement = -sum(
         part.perp_maintenance_wad + sum(expiry.maintenance_wad for expiry in part.expiries)
@@ -150,7 +159,7 @@ def compute_standard_margin(
         maintenance_wad=cash + sum(part.maintenance_wad for part in parts),
         maintenance_requirement_wad=maintenance_requirement,
         mark_to_market_wad=sum(part.mark_to_market_wad for part in parts),
-        underlyings=parts,
+        underlyings=tuple(parts),
     )
 
 
