@@ -26,6 +26,8 @@ TIERS_PPM: Final = (
 )
 """Row 19: x1 from 60 %, x1.15 from 90 %, x1.3 from 130 %, x1.5 from 180 %."""
 HYSTERESIS_BLOCKS: Final = 10
+CORNERS_FREE_MAX: Final = 4
+"""Underlyings that can lose both ways whose directions are tried one against the other."""
 SHRINK_STEPS: Final = 16
 """A matrix that lost its positive semi-definiteness goes back to its prior in these steps."""
 
@@ -227,3 +229,39 @@ def compute_reachable_requirement(
     added = sum(max(abs(end - ends[0]) for end in ends) for ends in extremes)
     gross = sum(max(map(abs, ends)) for ends in extremes)
     return min(compute_correlated_requirement(matrix, losses) + added, gross)
+
+
+def compute_two_way_requirement(
+    matrix: Sequence[Sequence[int]],
+    losses: Sequence[int],
+    reachable: Sequence[Sequence[int]],
+    ranges: Sequence[tuple[int, int] | None],
+) -> int:
+    """An upper bound of R when some assets can lose both ways, as options can.
+
+    A range is (what a rising price takes, at most zero; what a falling one takes); None for an
+    asset that loses one way, whose `losses` and `reachable` count as in
+    `compute_reachable_requirement`. R is convex, so over all ranges it is largest in a corner:
+    the corners of up to CORNERS_FREE_MAX assets are tried, more are added up by the bound of
+    orders.
+    """
+    free = [place for place, ends in enumerate(ranges) if ends is not None and ends[0] != ends[1]]
+    chosen = [loss if ends is None else ends[1] for loss, ends in zip(losses, ranges, strict=True)]
+    reached = [
+        tuple(ends) if both is None else () for ends, both in zip(reachable, ranges, strict=True)
+    ]
+    if len(free) > CORNERS_FREE_MAX:
+        for place in free:
+            ends = ranges[place]
+            assert ends is not None
+            chosen[place] = max(ends, key=abs)
+            reached[place] = ends
+        return compute_reachable_requirement(matrix, chosen, reached)
+    worst = 0
+    for corner in range(1 << len(free)):
+        for bit, place in enumerate(free):
+            ends = ranges[place]
+            assert ends is not None
+            chosen[place] = ends[corner >> bit & 1]
+        worst = max(worst, compute_reachable_requirement(matrix, chosen, reached))
+    return worst

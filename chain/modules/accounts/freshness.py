@@ -6,7 +6,6 @@ Other modules import this module, not its names: it reads collateral, which read
 
 from collections.abc import Iterator
 
-from chain.modules.accounts import state
 from chain.modules.accounts.types import AccountMargin, LienMargin
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
@@ -15,7 +14,6 @@ from chain.modules.oracle.errors import PriceNotUsable, UnknownAsset
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.modules.scenarios import state as scenarios
-from chain.risk.margin import compute_initial_profit_uusd
 from chain.runtime.context import Context
 
 
@@ -40,15 +38,13 @@ def _find_price_refusal(ctx: Context, asset: str) -> str:
 
 
 def _collect_support(ctx: Context, margin: AccountMargin) -> Iterator[tuple[int, str]]:
-    """(what initial margin counts, why it may not) of each lien and each position in profit."""
+    """(what initial margin counts, why it may not) of each lien, spot and position in profit."""
     for line in margin.liens:
         if line.value.counted_initial_uusd:
             yield line.value.counted_initial_uusd, _find_lien_refusal(ctx, line)
-    profit_ppm = state.get_params(ctx).initial_profit_ppm
     for position in margin.positions:
-        counted_uusd = compute_initial_profit_uusd(position.unrealised_uusd, profit_ppm)
-        if counted_uusd > 0:
-            yield counted_uusd, _find_price_refusal(ctx, position.asset)
+        if position.equity_initial_uusd > 0:
+            yield position.equity_initial_uusd, _find_price_refusal(ctx, position.asset)
 
 
 def require_stable_prices(ctx: Context, margin: AccountMargin, action: Action) -> None:

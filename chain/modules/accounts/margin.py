@@ -5,30 +5,39 @@ reads collateral, markets and oracle, which in turn read accounts, and only modu
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from chain.modules.accounts import freshness, portfolio_margin, state
+from chain.modules.accounts import freshness, portfolio_margin, standard_margin, state
 from chain.modules.accounts.errors import InsufficientMargin
-from chain.modules.accounts.reads import MarketReads, read_market, read_rules
+from chain.modules.accounts.exposures import UnderlyingTerms, collect_exposures
+from chain.modules.accounts.reads import MarketReads, read_market, read_rules, read_underlying
 from chain.modules.accounts.types import (
     Account,
     AccountMargin,
     LienKey,
     LienMargin,
     MarginMode,
+    PortfolioRequirement,
     Position,
     PositionMargin,
+    StandardUnderlying,
+    UnderlyingMargin,
+    UnitTerms,
 )
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral_state
 from chain.modules.markets import state as markets
+from chain.modules.markets.marks import Mark
 from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
+from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.modules.venues import netting as venues_netting
 from chain.risk.haircut import compute_lien_value
 from chain.risk.margin import (
+    LinearTerms,
     MarginState,
     OrderRisk,
     compute_funding_owed_uusd,
@@ -40,12 +49,15 @@ from chain.risk.margin import (
     compute_requirement_uusd,
     compute_shortfall_uusd,
 )
+from chain.risk.netting import VenueMargin
+from chain.risk.portfolio import LATENCY_WAD_MAX
 from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
-from chain.units import mul_ppm_ceil
+from chain.units import PPM, WAD, floor_div, mul_ppm_ceil
 
 WITHDRAWAL_RATIO: Final = (5, 4)
 """GMR that an account must have after anything leaves it."""
+_NO_TERMS: Final = LinearTerms(0, 0, 0, 0)
 
 
 def compute_lien_margin(
@@ -80,54 +92,307 @@ def _compute_order_risks(
     return risks
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What every kind of position starts from."""
+
+    position: Position
+    mark: Mark
+    value_uusd: int
+    orders: Sequence[RestingOrder]
+    terms: UnderlyingTerms
+    profit_ppm: int
+
+    def build(
+        self,
+        market: Market,
+        *,
+        equity_uusd: int,
+        equity_initial_uusd: int,
+        worst_size_quantums: int,
+        order_loss_uusd: int,
+        unrealised_uusd: int = 0,
+        funding_owed_uusd: int = 0,
+        worst_notional_uusd: int = 0,
+        terms: LinearTerms = _NO_TERMS,
+        maintenance_uusd: int = 0,
+        initial_uusd: int = 0,
+    ) -> PositionMargin:
+        """The position with what its kind made of it."""
+        return PositionMargin(
+            market=market.id,
+            asset=market.asset,
+            kind=market.kind,
+            position=self.position,
+            mark=self.mark,
+            price_wad=self.mark.price_wad,
+            value_uusd=self.value_uusd,
+            funding_owed_uusd=funding_owed_uusd,
+            unrealised_uusd=unrealised_uusd,
+            equity_uusd=equity_uusd,
+            equity_initial_uusd=equity_initial_uusd,
+            terms=terms,
+            maintenance_uusd=maintenance_uusd,
+            initial_uusd=initial_uusd,
+            worst_size_quantums=worst_size_quantums,
+            worst_notional_uusd=worst_notional_uusd,
+            order_loss_uusd=order_loss_uusd,
+        )
+
+
+def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
+    """A perpetual or future by row 13: worth its value less cost and funding."""
+    market = reads.market
+    size, decimals = draft.position.size_quantums, market.quantum_decimals
+    index = reads.funding_index_wad
+    funding = (
+        compute_funding_owed_uusd(size, index, draft.position.funding_index_wad) if size else 0
+    )
+    unrealised = draft.value_uusd - draft.position.cost_uusd - funding
+    price_wad = draft.mark.price_wad
+    terms = reads.terms
+    worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, draft.orders))
+    worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
+    held = compute_position_magnitude_uusd(size, price_wad, decimals)
+    is_settled = draft.mark.forward is not None and draft.mark.forward.is_final
+    maintenance = compute_requirement_uusd(held, terms.maintenance_ppm, reads.latency_ppm)
+    initial = compute_requirement_uusd(worst_notional, terms.initial_ppm, reads.latency_initial_ppm)
+    return draft.build(
+        market,
+        funding_owed_uusd=funding,
+        unrealised_uusd=unrealised,
+        equity_uusd=unrealised,
+        equity_initial_uusd=compute_initial_profit_uusd(unrealised, draft.profit_ppm),
+        terms=terms,
+        # The settlement price moves no more: what has settled has no risk.
+        maintenance_uusd=0 if is_settled else maintenance,
+        initial_uusd=0 if is_settled else initial,
+        worst_size_quantums=worst.worst_size_quantums,
+        worst_notional_uusd=worst_notional,
+        order_loss_uusd=worst.loss_uusd,
+    )
+
+
+def _compute_option(market: Market, draft: _Draft) -> PositionMargin:
+    """An option: its premium is a cost, its value counts under portfolio margin or once settled.
+
+    Under the standard rules a short's value is in the requirement and a long's counts nowhere: a
+    buy that fills loses its premium and fee, a sell its fee.
+    """
+    size, decimals = draft.position.size_quantums, market.quantum_decimals
+    cost = draft.position.cost_uusd
+    unrealised = draft.value_uusd - cost
+    risks = _compute_order_risks(market, draft.mark.price_wad, draft.orders)
+    worst = compute_open_order_risk(size, risks)
+    forward = draft.mark.forward
+    if draft.terms.is_portfolio or (forward is not None and forward.is_final):
+        equity = unrealised
+        initial = compute_initial_profit_uusd(unrealised, draft.profit_ppm)
+        loss = worst.loss_uusd
+    else:
+        equity = initial = -cost
+        loss = sum(
+            risk.fee_uusd + (risk.notional_uusd if risk.size_quantums > 0 else 0) for risk in risks
+        )
+    longest = size + sum(risk.size_quantums for risk in risks if risk.size_quantums > 0)
+    shortest = size + sum(risk.size_quantums for risk in risks if risk.size_quantums < 0)
+    return draft.build(
+        market,
+        unrealised_uusd=unrealised,
+        equity_uusd=equity,
+        equity_initial_uusd=initial,
+        worst_size_quantums=worst.worst_size_quantums,
+        # A long risks its premium, a short moves with the spot.
+        worst_notional_uusd=max(
+            compute_position_magnitude_uusd(max(0, longest), draft.mark.price_wad, decimals),
+            compute_position_magnitude_uusd(min(0, shortest), draft.mark.spot_wad, decimals),
+        ),
+        order_loss_uusd=loss,
+    )
+
+
+def _compute_spot(ctx: Context, market: Market, draft: _Draft) -> PositionMargin:
+    """The asset itself: it counts at the base factor, or in the stable under portfolio margin.
+
+    It is paid for, so it adds no leverage. An order loses what it pays over what it brings, by the
+    same count.
+    """
+    terms = draft.terms
+
+    def count(value_uusd: int) -> int:
+        if terms.is_portfolio:
+            return floor_div(value_uusd * WAD, terms.stable_wad)
+        return standard_margin.compute_initial_base_value_uusd(terms, value_uusd)
+
+    counted = count(draft.value_uusd)
+    maintenance = (
+        counted
+        if terms.is_portfolio
+        else standard_margin.compute_base_value_uusd(terms, draft.value_uusd, ctx.time_s)
+    )
+    risks = _compute_order_risks(market, draft.mark.price_wad, draft.orders)
+    worst = compute_open_order_risk(draft.position.size_quantums, risks)
+    loss = 0
+    for risk in risks:
+        against = (
+            risk.notional_uusd - count(risk.value_uusd)
+            if risk.size_quantums > 0
+            # Rounded up: the parts of a sum may count for one uusd less each.
+            else -count(-risk.value_uusd) - risk.notional_uusd
+        )
+        loss += max(0, against) + risk.fee_uusd
+    return draft.build(
+        market,
+        equity_uusd=maintenance,
+        equity_initial_uusd=counted,
+        worst_size_quantums=worst.worst_size_quantums,
+        order_loss_uusd=loss,
+    )
+
+
 def compute_position_margin(
     ctx: Context,
     reads: MarketReads,
     position: Position,
     orders: Sequence[RestingOrder],
+    terms: UnderlyingTerms,
     profit_ppm: int,
 ) -> PositionMargin:
-    """One market of an account at its mark; initial margin counts `profit_ppm` of a profit."""
+    """One market of an account at its mark; initial margin counts `profit_ppm` of a profit.
+
+    `terms` are those of its underlying under the account's margin mode.
+    """
     ctx.gas.consume(RISK_CELL)
     market = reads.market
-    terms = reads.terms
-    price_wad = reads.mark.price_wad
-    decimals = market.quantum_decimals
-    size = position.size_quantums
-    funding = (
-        compute_funding_owed_uusd(size, reads.funding_index_wad, position.funding_index_wad)
-        if size
-        else 0
-    )
-    value = compute_position_value_uusd(size, price_wad, decimals)
-    unrealised = value - position.cost_uusd - funding
-    worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, orders))
-    worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
-    return PositionMargin(
-        market=market.id,
-        asset=market.asset,
-        kind=market.kind,
+    draft = _Draft(
         position=position,
         mark=reads.mark,
-        price_wad=price_wad,
-        value_uusd=value,
-        funding_owed_uusd=funding,
-        unrealised_uusd=unrealised,
-        equity_uusd=unrealised,
-        equity_initial_uusd=compute_initial_profit_uusd(unrealised, profit_ppm),
+        value_uusd=compute_position_value_uusd(
+            position.size_quantums, reads.mark.price_wad, market.quantum_decimals
+        ),
+        orders=[order for order in orders if order.market == market.id],
         terms=terms,
-        maintenance_uusd=compute_requirement_uusd(
-            compute_position_magnitude_uusd(size, price_wad, decimals),
-            terms.maintenance_ppm,
-            reads.latency_ppm,
-        ),
-        initial_uusd=compute_requirement_uusd(
-            worst_notional, terms.initial_ppm, reads.latency_initial_ppm
-        ),
-        worst_size_quantums=worst.worst_size_quantums,
-        worst_notional_uusd=worst_notional,
-        order_loss_uusd=worst.loss_uusd,
+        profit_ppm=profit_ppm,
     )
+    if market.kind is InstrumentKind.SPOT:
+        return _compute_spot(ctx, market, draft)
+    if market.kind is InstrumentKind.OPTION:
+        return _compute_option(market, draft)
+    return _compute_linear(reads, draft)
+
+
+def _compute_positions(
+    ctx: Context,
+    account: Account,
+    orders: Sequence[RestingOrder],
+    shared: collateral.SharedReads,
+) -> tuple[dict[str, UnderlyingTerms], tuple[PositionMargin, ...]]:
+    """Every market with a position or order, ascending, and the terms of their underlyings.
+
+    Raises PriceNotUsable before the first price of what is not spot.
+    """
+    is_portfolio = account.margin_mode is MarginMode.PORTFOLIO
+    profit_ppm = read_rules(ctx, shared).initial_profit_ppm
+    terms: dict[str, UnderlyingTerms] = {}
+    lines = []
+    for market_id in sorted({*account.positions, *(order.market for order in orders)}):
+        reads = read_market(ctx, market_id, shared)
+        asset = reads.market.asset
+        if asset not in terms:
+            terms[asset] = read_underlying(
+                ctx, asset, reads.spot_wad, shared, is_portfolio=is_portfolio
+            )
+        position = account.positions.get(market_id) or Position()
+        lines.append(
+            compute_position_margin(ctx, reads, position, orders, terms[asset], profit_ppm)
+        )
+    _set_latencies(ctx, account, terms, lines, shared)
+    return terms, tuple(lines)
+
+
+def _set_latencies(
+    ctx: Context,
+    account: Account,
+    terms: dict[str, UnderlyingTerms],
+    lines: Sequence[PositionMargin],
+    shared: collateral.SharedReads,
+) -> None:
+    """Let the discount of option value see the account's slowest route (row 4)."""
+    for line in lines:
+        known = terms[line.asset]
+        if line.kind is not InstrumentKind.OPTION or not known.is_portfolio or known.latency_wad:
+            continue
+        latency_ppm = collateral.get_account_latency_ppm(
+            ctx, account, oracle.get_volatility_wad(ctx, line.asset), shared
+        )
+        latency_wad = min(latency_ppm * floor_div(WAD, PPM), LATENCY_WAD_MAX)
+        terms[line.asset] = replace(known, latency_wad=latency_wad)
+
+
+@dataclass(frozen=True, slots=True)
+class _Requirement:
+    """What positions and orders ask before the volatility tier, and how it came about."""
+
+    maintenance_uusd: int
+    initial_uusd: int
+    portfolio: PortfolioRequirement | None
+    standard: tuple[StandardUnderlying, ...]
+
+
+def _compute_requirement(
+    ctx: Context,
+    mode: MarginMode,
+    lines: Sequence[PositionMargin],
+    orders: Sequence[RestingOrder],
+    terms: dict[str, UnderlyingTerms],
+) -> _Requirement:
+    """Rows 13 and 15 of underlyings under the standard rules, rows 14 and 16 of the others."""
+    maintenance = initial = 0
+    standard: list[StandardUnderlying] = []
+    priced: dict[str, UnderlyingMargin] = {}
+    for asset, exposure in collect_exposures(ctx, lines, orders, terms).items():
+        if exposure.terms.spot_wad == 0:
+            continue
+        if exposure.terms.is_portfolio:
+            shift = _compute_equity_shift_uusd(ctx, exposure.terms, lines)
+            priced[asset] = portfolio_margin.compute_underlying(ctx, exposure, shift)
+            continue
+        maintenance += exposure.linear_maintenance_uusd
+        initial += exposure.linear_initial_uusd
+        row = standard_margin.compute_underlying(ctx, exposure)
+        if row is not None:
+            maintenance += row.maintenance_uusd
+            initial += row.initial_uusd
+            standard.append(row)
+    portfolio = None
+    if mode is MarginMode.PORTFOLIO:
+        portfolio = portfolio_margin.compose(ctx, priced)
+        maintenance += portfolio.maintenance_uusd
+        initial += portfolio.initial_uusd
+    return _Requirement(maintenance, initial, portfolio, tuple(standard))
+
+
+def _compute_equity_shift_uusd(
+    ctx: Context, terms: UnderlyingTerms, lines: Sequence[PositionMargin]
+) -> int:
+    """How much more an underlying adds to E under portfolio margin than by the rules before it.
+
+    Needed while its first set ramps in, else 0.
+    """
+    rules = terms.rules
+    if rules is None or rules.previous is not None or not rules.is_ramping(ctx.time_s):
+        return 0
+    shift = 0
+    for line in lines:
+        is_settled = line.mark.forward is not None and line.mark.forward.is_final
+        if line.asset != terms.asset or is_settled:
+            continue
+        if line.kind is InstrumentKind.OPTION:
+            shift += line.value_uusd
+        elif line.kind is InstrumentKind.SPOT:
+            factor = standard_margin.get_previous_parameters(terms).base_factor_wad
+            shift += line.equity_uusd - floor_div(line.value_uusd * factor, WAD)
+    return shift
 
 
 def compute_account_margin(
@@ -139,7 +404,7 @@ def compute_account_margin(
     """The margin of the account as given (stored or not) with its resting orders, or those given.
 
     Who computes several margins without a write but to accounts' margin states between passes one
-    `shared` to all. Raises PriceNotUsable before the first price of a market.
+    `shared` to all. Raises PriceNotUsable before the first price of a market that is not spot.
 
     Open orders count for initial margin at their worst fill; not for maintenance, since the first
     step of any liquidation cancels them.
@@ -151,38 +416,20 @@ def compute_account_margin(
         compute_lien_margin(ctx, account, lien, amount, shared)
         for lien, amount in sorted(account.liens.items())
     )
-    rules = read_rules(ctx, shared)
-    market_ids = sorted({*account.positions, *(order.market for order in orders)})
-    positions = tuple(
-        compute_position_margin(
-            ctx,
-            read_market(ctx, market_id, shared),
-            account.positions.get(market_id) or Position(),
-            orders,
-            rules.initial_profit_ppm,
-        )
-        for market_id in market_ids
-    )
-    required = None
-    if account.margin_mode is MarginMode.PORTFOLIO:
-        required, positions = portfolio_margin.compute_requirement(ctx, positions, orders)
+    terms, lines = _compute_positions(ctx, account, orders, shared)
+    required = _compute_requirement(ctx, account.margin_mode, lines, orders, terms)
+    multiplier_ppm = read_rules(ctx, shared).multiplier_ppm
     collateral_uusd = sum(lien.value.counted_uusd for lien in liens)
-    base = sum(line.equity_uusd for line in positions if line.kind is InstrumentKind.SPOT)
-    unrealised = sum(line.equity_uusd for line in positions) - base
+    base = sum(line.equity_uusd for line in lines if line.kind is InstrumentKind.SPOT)
+    unrealised = sum(line.equity_uusd for line in lines) - base
     equity = collateral_uusd + account.cash_uusd + unrealised + base
     equity_initial = (
         sum(lien.value.counted_initial_uusd for lien in liens)
         + account.cash_uusd
-        + sum(line.equity_initial_uusd - line.order_loss_uusd for line in positions)
+        + sum(line.equity_initial_uusd - line.order_loss_uusd for line in lines)
     )
-    if required is None:
-        maintenance = sum(position.maintenance_uusd for position in positions)
-        initial = sum(position.initial_uusd for position in positions)
-    else:
-        maintenance, initial = required.maintenance_uusd, required.initial_uusd
-    # A portfolio is margined as a whole: its venues net among themselves.
-    own = positions if required is None else ()
-    venues = venues_netting.compute_venue_margin(ctx, account.id, own, shared)
+    maintenance, initial = required.maintenance_uusd, required.initial_uusd
+    venues = _compute_venues(ctx, account, lines, shared)
     if venues is not None:
         equity += venues.pnl_uusd
         equity_initial += venues.pnl_initial_uusd
@@ -196,16 +443,93 @@ def compute_account_margin(
         equity_uusd=equity,
         equity_initial_uusd=equity_initial,
         maintenance_uusd=maintenance,
-        initial_uusd=mul_ppm_ceil(initial, rules.multiplier_ppm),
-        worst_notional_uusd=sum(position.worst_notional_uusd for position in positions),
+        initial_uusd=mul_ppm_ceil(initial, multiplier_ppm),
+        worst_notional_uusd=sum(line.worst_notional_uusd for line in lines),
         state=compute_margin_state(equity, maintenance),
         liens=liens,
-        positions=positions,
+        positions=lines,
         venues=venues,
         mode=account.margin_mode,
-        multiplier_ppm=rules.multiplier_ppm,
-        portfolio=required,
+        multiplier_ppm=multiplier_ppm,
+        portfolio=required.portfolio,
+        standard=required.standard,
     )
+
+
+def _compute_venues(
+    ctx: Context,
+    account: Account,
+    lines: Sequence[PositionMargin],
+    shared: collateral.SharedReads,
+) -> VenueMargin | None:
+    """What positions at venues add; they net with the hub's perpetuals, row 13's alone.
+
+    A portfolio is margined as a whole: its venues net among themselves.
+    """
+    is_standard = account.margin_mode is MarginMode.STANDARD
+    own = [line for line in lines if is_standard and line.kind is InstrumentKind.PERPETUAL]
+    return venues_netting.compute_venue_margin(ctx, account.id, own, shared)
+
+
+def attribute_requirements(
+    ctx: Context,
+    account: Account,
+    margin: AccountMargin,
+    orders: Sequence[RestingOrder] | None = None,
+    shared: collateral.SharedReads | None = None,
+) -> AccountMargin:
+    """The margin with each position's part of the requirement, in both modes and for every kind.
+
+    A part is what MMR, and IMR before the tier, fall by without the position and its orders; never
+    below zero, as for what hedges the rest. Each costs a requirement: for who must choose among
+    positions or show them, not for a check.
+    """
+    if orders is None:
+        orders = markets.get_account_orders(ctx, account.id)
+    terms, lines = _compute_positions(ctx, account, orders, shared or collateral.SharedReads())
+    whole = _compute_requirement(ctx, account.margin_mode, lines, orders, terms)
+    parts = []
+    for line in lines:
+        beside = [other for other in lines if other.market != line.market]
+        rest = _compute_requirement(ctx, account.margin_mode, beside, orders, terms)
+        parts.append(
+            replace(
+                line,
+                maintenance_uusd=max(0, whole.maintenance_uusd - rest.maintenance_uusd),
+                initial_uusd=max(0, whole.initial_uusd - rest.initial_uusd),
+            )
+        )
+    return replace(margin, positions=tuple(parts))
+
+
+def compute_unit_terms(ctx: Context, reads: MarketReads, mode: MarginMode) -> UnitTerms:
+    """What a whole unit of a market adds to E, and at most to MMR, under a mode.
+
+    Costs and funding come on top. The requirements bound every account: netting, hedges and
+    correlation only take from their sum.
+    """
+    market, mark = reads.market, reads.mark
+    if reads.spot_wad == 0 or (mark.forward is not None and mark.forward.is_final):
+        return UnitTerms(mark.price_wad, 0, 0)
+    terms = portfolio_margin.get_terms(
+        ctx, market.asset, reads.spot_wad, is_portfolio=mode is MarginMode.PORTFOLIO
+    )
+    if market.kind is InstrumentKind.OPTION and not terms.is_portfolio:
+        return UnitTerms(0, 0, standard_margin.compute_short_bound_wad(terms, market, mark))
+    equity = mark.price_wad
+    if market.kind is InstrumentKind.SPOT:
+        if not terms.is_portfolio:
+            return UnitTerms(
+                standard_margin.compute_base_value_uusd(terms, equity, ctx.time_s), 0, 0
+            )
+        equity = floor_div(equity * WAD, terms.stable_wad)
+    linear = 0
+    if market.kind in (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE):
+        linear = mul_ppm_ceil(mark.price_wad, reads.terms.maintenance_ppm + reads.latency_ppm)
+    if not terms.is_portfolio:
+        return UnitTerms(equity, linear, linear)
+    long, short = portfolio_margin.compute_unit_bounds_wad(ctx, market, mark, terms)
+    return UnitTerms(equity, max(linear, long), max(linear, short))
 
 
 def find_initial_shortfall(ctx: Context, margin: AccountMargin) -> str:
@@ -248,10 +572,11 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     """The margin after something left the account; raises InsufficientMargin or PriceNotUsable.
 
     Needs E_initial >= IMR, GMR >= 1.25 and prices good for withdrawals. An account with neither
-    positions, orders nor debts needs no prices: nothing can be owed.
+    positions but spot, orders for others nor debts needs no prices: nothing can be owed.
     """
     margin = compute_account_margin(ctx, account_after)
-    if not margin.positions and not margin.venues and account_after.cash_uusd >= 0:
+    is_owned = all(line.kind is InstrumentKind.SPOT for line in margin.positions)
+    if is_owned and not margin.venues and account_after.cash_uusd >= 0:
         return margin
     require_initial_margin(ctx, margin)
     missing = compute_shortfall_uusd(margin.equity_uusd, margin.maintenance_uusd, WITHDRAWAL_RATIO)

@@ -1,22 +1,40 @@
-"""The requirement of an account under portfolio margin (systems rows 14 and 16).
+"""The requirement of an account's underlyings under portfolio margin (systems rows 14 and 16).
 
-The perpetuals of one underlying net at one price, whatever their market: all are settled in cash on
-the hub. Each underlying is priced by its governed scenario set, and their losses are correlated. A
-position whose underlying has no set is asked what row 13 asks, in full.
+Everything held in one underlying is priced by its governed scenario set: perpetuals net at one
+price whatever their market, spot, futures and options beside them. The losses of underlyings are
+correlated. An underlying that has no set is margined by the standard rules instead.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from chain.modules.accounts.types import PortfolioRequirement, PositionMargin, UnderlyingMargin
-from chain.modules.markets import state as markets
-from chain.modules.markets.types import RestingOrder
+from chain.modules.accounts import standard_margin
+from chain.modules.accounts.exposures import (
+    Exposure,
+    Reach,
+    UnderlyingTerms,
+    build_expiries,
+    build_expiry,
+    build_portfolio,
+    choose_now,
+)
+from chain.modules.accounts.types import OrderCharge, PortfolioRequirement, UnderlyingMargin
+from chain.modules.markets.marks import Mark
+from chain.modules.markets.types import InstrumentKind, Market, OptionKind
 from chain.modules.oracle import state as oracle
 from chain.modules.scenarios import state as scenarios
 from chain.modules.scenarios.types import Underlying, UnderlyingRules
-from chain.risk.correlation import compute_correlated_requirement, compute_reachable_requirement
-from chain.risk.portfolio import Portfolio, PortfolioMargin, compute_portfolio_margin
+from chain.risk.correlation import compute_two_way_requirement
+from chain.risk.portfolio import (
+    LATENCY_WAD_MAX,
+    ExpiryPosition,
+    OptionPosition,
+    Portfolio,
+    PortfolioMargin,
+    compute_portfolio_margin,
+)
+from chain.risk.scenarios import ScenarioSet
 from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
 from chain.units import PPM, WAD, ceil_div, clamp
@@ -29,20 +47,6 @@ _STABLE_WAD_MAX: Final = 100 * WAD
 
 
 @dataclass(frozen=True, slots=True)
-class _Exposure:
-    """Perpetuals of an underlying, whole units (WAD): now, with all sells and all buys filled.
-
-    The linear figures are what row 13 asks of the same positions.
-    """
-
-    now: int = 0
-    low: int = 0
-    high: int = 0
-    linear_maintenance_uusd: int = 0
-    linear_initial_uusd: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class _Correlation:
     """The matrix (ppm) of those assets of an account that it knows, ascending."""
 
@@ -50,197 +54,343 @@ class _Correlation:
     matrix_ppm: tuple[tuple[int, ...], ...]
 
 
-def _collect_exposures(
-    ctx: Context, positions: Sequence[PositionMargin], orders: Sequence[RestingOrder]
-) -> dict[str, _Exposure]:
-    exposures: dict[str, _Exposure] = {}
-    for position in positions:
-        market = markets.require_market(ctx, position.market)
-        scale = 10 ** (18 - market.quantum_decimals)
-        bought = sold = 0
-        for order in orders:
-            if order.market != position.market or order.reduce_only:
-                continue
-            amount = order.remaining_steps * market.step_quantums * scale
-            bought += amount if order.side.sign > 0 else 0
-            sold += amount if order.side.sign < 0 else 0
-        held = position.position.size_quantums * scale
-        before = exposures.get(position.asset, _Exposure())
-        exposures[position.asset] = _Exposure(
-            before.now + held,
-            before.low + held - sold,
-            before.high + held + bought,
-            before.linear_maintenance_uusd + position.maintenance_uusd,
-            before.linear_initial_uusd + position.initial_uusd,
-        )
-    return exposures
-
-
-def _compute_stable_wad(ctx: Context, underlying: Underlying) -> int:
-    """The last price of what the underlying is quoted in, clamped; a dollar when none is governed.
-
-    Par before the first price too: `freshness` refuses new risk until there is one.
-    """
+def compute_stable_wad(ctx: Context, underlying: Underlying) -> int:
+    """The price of what the underlying is quoted in; a dollar when nothing is governed or known."""
     price = oracle.get_price(ctx, underlying.stable_asset) if underlying.stable_asset else None
     return clamp(price.price_wad, _STABLE_WAD_MIN, _STABLE_WAD_MAX) if price else WAD
 
 
-def _build_portfolio(
-    ctx: Context, underlying: Underlying, amount_wad: int, spot_wad: int
-) -> Portfolio:
-    price = oracle.get_price(ctx, underlying.asset)
-    confidence = min(PPM, price.confidence_ppm) * _PPM_IN_WAD if price else 0
-    return Portfolio(
-        spot_wad=spot_wad,
-        perp_wad=amount_wad,
-        perp_price_wad=spot_wad,
-        stable_wad=_compute_stable_wad(ctx, underlying),
-        spot_confidence_wad=confidence,
-        perp_confidence_wad=confidence,
-    )
-
-
-def _price_exposure(
-    ctx: Context, underlying: Underlying, amount_wad: int, spot_wad: int
-) -> tuple[Portfolio, PortfolioMargin]:
-    ctx.gas.consume(RISK_CELL * len(underlying.scenario_set.scenarios))
-    portfolio = _build_portfolio(ctx, underlying, amount_wad, spot_wad)
-    return portfolio, compute_portfolio_margin(portfolio, underlying.scenario_set)
-
-
-def compute_unit_bound_wad(ctx: Context, asset: str, spot_wad: int) -> int:
-    """The most that maintenance may ask of one unit of an underlying's perpetuals, WAD.
-
-    Long or short, by the set in force and the one before it, while the ramp goes from one to the
-    other; 0 without a set. The requirement of perpetuals alone is proportional to their amount, so
-    netting them, and correlating underlyings, asks no more than this of each unit.
-    """
+def get_terms(ctx: Context, asset: str, spot_wad: int, *, is_portfolio: bool) -> UnderlyingTerms:
+    """What margin knows of an underlying; without a governed set it is never portfolio margin."""
     rules = scenarios.get_rules(ctx, asset)
-    if rules is None:
-        return 0
-    sets = [rules.current] if rules.previous is None else [rules.current, rules.previous]
-    return max(
-        ceil_div(
-            _price_exposure(ctx, rules_set, sign * _PROBE_WAD, spot_wad)[
-                1
-            ].maintenance_requirement_wad,
-            _PROBE_WAD // WAD,
-        )
-        for rules_set in sets
-        for sign in (1, -1)
+    price = oracle.get_price(ctx, asset)
+    confidence = min(PPM, price.confidence_ppm) * _PPM_IN_WAD if price else 0
+    quote = rules.compute_quote_terms(ctx.time_s) if rules is not None else None
+    return UnderlyingTerms(
+        asset=asset,
+        spot_wad=spot_wad,
+        rules=rules,
+        is_portfolio=is_portfolio and rules is not None,
+        stable_wad=compute_stable_wad(ctx, rules.current) if rules is not None else WAD,
+        confidence_wad=confidence,
+        rate_wad=quote.rate_wad if quote is not None else 0,
     )
+
+
+def price_portfolio(
+    ctx: Context, portfolio: Portfolio, scenario_set: ScenarioSet
+) -> PortfolioMargin:
+    """A portfolio by a scenario set, paid for in gas by scenarios and instruments."""
+    legs = 1 + sum(1 + len(expiry.options) for expiry in portfolio.expiries)
+    ctx.gas.consume(RISK_CELL * len(scenario_set.scenarios) * legs)
+    return compute_portfolio_margin(portfolio, scenario_set)
+
+
+def _to_uusd(requirement_wad: int) -> int:
+    return ceil_div(requirement_wad, _WAD_IN_UUSD)
 
 
 def _to_loss_uusd(amount_wad: int, requirement_wad: int) -> int:
     """A requirement in uusd, rounded up, with the sign of the position that it is asked of."""
-    requirement = ceil_div(requirement_wad, _WAD_IN_UUSD)
+    requirement = _to_uusd(requirement_wad)
     return requirement if amount_wad >= 0 else -requirement
 
 
-def _compute_underlying(
-    ctx: Context, rules: UnderlyingRules, exposure: _Exposure, spot_wad: int
+def _compute_before_uusd(
+    ctx: Context, exposure: Exposure, held: Portfolio, equity_shift_uusd: int
+) -> tuple[int, int]:
+    """What the rule before a ramp asks (up, down): the previous set, or the standard rules.
+
+    The standard rules count equity otherwise: what the position gained in equity by its move to
+    portfolio margin is not asked for less.
+    """
+    terms = exposure.terms
+    assert terms.rules is not None
+    previous = terms.rules.previous
+    if previous is not None:
+        stable = compute_stable_wad(ctx, previous)
+        earlier = price_portfolio(ctx, replace(held, stable_wad=stable), previous.scenario_set)
+        return _to_uusd(earlier.up.maintenance_wad), _to_uusd(earlier.down.maintenance_wad)
+    before = exposure.linear_maintenance_uusd + equity_shift_uusd
+    if exposure.has_options:
+        row = standard_margin.compute_underlying(ctx, exposure)
+        assert row is not None
+        before += row.maintenance_uusd
+    return max(0, before), max(0, before)
+
+
+def _compute_perpetuals(
+    ctx: Context, rules: UnderlyingRules, exposure: Exposure
 ) -> UnderlyingMargin:
-    current = rules.current
-    portfolio, margin = _price_exposure(ctx, current, exposure.now, spot_wad)
-    target = ceil_div(margin.maintenance_requirement_wad, _WAD_IN_UUSD)
-    maintenance = target
+    """An underlying of perpetuals alone: it loses in the direction of the net amount."""
+    scenario_set, perp = rules.current.scenario_set, exposure.perp
+    portfolio = build_portfolio(exposure.terms, perp.now, 0, ())
+    margin = price_portfolio(ctx, portfolio, scenario_set)
+    target = maintenance = _to_uusd(margin.maintenance_requirement_wad)
     if rules.is_ramping(ctx.time_s):
-        before = exposure.linear_maintenance_uusd
-        if rules.previous is not None:
-            _, earlier = _price_exposure(ctx, rules.previous, exposure.now, spot_wad)
-            before = ceil_div(earlier.maintenance_requirement_wad, _WAD_IN_UUSD)
+        before = max(_compute_before_uusd(ctx, exposure, portfolio, 0))
         maintenance = rules.compute_ramped(before, target, ctx.time_s)
-    initial = _to_loss_uusd(exposure.now, margin.initial_requirement_wad)
+    initial = _to_loss_uusd(perp.now, margin.initial_requirement_wad)
     reached = []
-    for amount in (exposure.low, exposure.high):
-        if amount == exposure.now:
+    for amount in (perp.low, perp.high):
+        if amount == perp.now:
             reached.append(initial)
             continue
-        _, filled = _price_exposure(ctx, current, amount, spot_wad)
-        reached.append(_to_loss_uusd(amount, filled.initial_requirement_wad))
+        filled = build_portfolio(exposure.terms, amount, 0, ())
+        asked = price_portfolio(ctx, filled, scenario_set).initial_requirement_wad
+        reached.append(_to_loss_uusd(amount, asked))
+    loss = maintenance if perp.now >= 0 else -maintenance
     return UnderlyingMargin(
-        asset=current.asset,
-        preset=current.scenario_set.name,
+        asset=exposure.terms.asset,
+        preset=scenario_set.name,
         portfolio=portfolio,
-        amount_low_wad=exposure.low,
-        amount_high_wad=exposure.high,
+        amount_low_wad=perp.low,
+        amount_high_wad=perp.high,
         margin=margin,
-        loss_uusd=maintenance if exposure.now >= 0 else -maintenance,
+        loss_uusd=loss,
         loss_initial_uusd=initial,
         loss_initial_low_uusd=reached[0],
         loss_initial_high_uusd=reached[1],
         maintenance_target_uusd=target,
+        loss_low_uusd=loss,
+        loss_high_uusd=loss,
     )
 
 
-def _compose(
-    correlation: _Correlation,
-    exposures: Mapping[str, _Exposure],
+def compute_order_charge(
+    ctx: Context, terms: UnderlyingTerms, scenario_set: ScenarioSet, charge: OrderCharge
+) -> OrderCharge:
+    """The charge with its requirement: all buys alone or all sells alone, whichever asks more."""
+    asked = [
+        price_portfolio(
+            ctx, build_portfolio(terms, 0, 0, (_scale(charge.position, amount),)), scenario_set
+        ).initial_requirement_wad
+        for amount in (charge.bought_wad, -charge.sold_wad)
+        if amount
+    ]
+    return replace(charge, requirement_uusd=_to_uusd(max(asked, default=0)))
+
+
+def _scale(position: ExpiryPosition, amount_wad: int) -> ExpiryPosition:
+    """The one instrument of a position in another amount."""
+    if position.options:
+        (option,) = position.options
+        return replace(position, options=(replace(option, amount_wad=amount_wad),))
+    return replace(position, future_wad=amount_wad)
+
+
+def _collect_order_charges(
+    ctx: Context, exposure: Exposure, scenario_set: ScenarioSet
+) -> tuple[OrderCharge, ...]:
+    """Open orders for futures and options, each instrument by itself."""
+    charges = []
+    terms = exposure.terms
+
+    def add(position: ExpiryPosition, reach: Reach) -> None:
+        bought, sold = reach.high - reach.now, reach.now - reach.low
+        if bought or sold:
+            charge = OrderCharge(position, bought, sold, 0)
+            charges.append(compute_order_charge(ctx, terms, scenario_set, charge))
+
+    for expiry in exposure.expiries:
+        add(build_expiry(terms, expiry, WAD, ()), expiry.future)
+        for option in expiry.options:
+            leg = OptionPosition(option.strike_wad, option.is_call, WAD, option.volatility_wad)
+            add(build_expiry(terms, expiry, 0, (leg,)), option.reach)
+    return tuple(charges)
+
+
+def compute_ends(
+    portfolios: Sequence[Portfolio], margins: Sequence[PortfolioMargin], charges_uusd: int
+) -> tuple[int, int]:
+    """(what a rising price takes, at most zero; what a falling one takes) over what can be reached.
+
+    Uusd of initial margin; the charges of orders count in both directions.
+    """
+    assert len(portfolios) == len(margins)
+    up = max(_to_uusd(margin.up.initial_wad) for margin in margins)
+    down = max(_to_uusd(margin.down.initial_wad) for margin in margins)
+    return -(up + charges_uusd), down + charges_uusd
+
+
+def _compute_mixed(
+    ctx: Context, rules: UnderlyingRules, exposure: Exposure, equity_shift_uusd: int
+) -> UnderlyingMargin:
+    """An underlying of several kinds of instrument: it may lose in both directions."""
+    scenario_set, terms = rules.current.scenario_set, exposure.terms
+    expiries = build_expiries(exposure, choose_now, choose_now)
+    margins = []
+    for perp in exposure.perp.ends:
+        # Base is never sold below zero, whatever orders say.
+        for base in dict.fromkeys(max(0, end) for end in exposure.base.ends):
+            held = build_portfolio(terms, perp, base, expiries)
+            margins.append((held, price_portfolio(ctx, held, scenario_set)))
+    portfolio, margin = margins[0]
+    up = target_up = _to_uusd(margin.up.maintenance_wad)
+    down = target_down = _to_uusd(margin.down.maintenance_wad)
+    if rules.is_ramping(ctx.time_s):
+        before_up, before_down = _compute_before_uusd(ctx, exposure, portfolio, equity_shift_uusd)
+        up = rules.compute_ramped(before_up, target_up, ctx.time_s)
+        down = rules.compute_ramped(before_down, target_down, ctx.time_s)
+    charges = _collect_order_charges(ctx, exposure, scenario_set)
+    low, high = compute_ends(
+        [held for held, _ in margins],
+        [priced for _, priced in margins],
+        sum(charge.requirement_uusd for charge in charges),
+    )
+    now = (-_to_uusd(margin.up.initial_wad), _to_uusd(margin.down.initial_wad))
+    return UnderlyingMargin(
+        asset=terms.asset,
+        preset=scenario_set.name,
+        portfolio=portfolio,
+        amount_low_wad=exposure.perp.low,
+        amount_high_wad=exposure.perp.high,
+        margin=margin,
+        loss_uusd=down if down >= up else -up,
+        loss_initial_uusd=max(reversed(now), key=abs),
+        loss_initial_low_uusd=low,
+        loss_initial_high_uusd=high,
+        maintenance_target_uusd=max(target_up, target_down),
+        is_two_way=True,
+        loss_low_uusd=-up,
+        loss_high_uusd=down,
+        base_low_wad=max(0, exposure.base.low),
+        base_high_wad=exposure.base.high,
+        order_charges=charges,
+        equity_shift_uusd=equity_shift_uusd,
+    )
+
+
+def compute_underlying(
+    ctx: Context, exposure: Exposure, equity_shift_uusd: int
+) -> UnderlyingMargin:
+    """One underlying that has a scenario set.
+
+    `equity_shift_uusd`: how much more its positions add to equity here than under the standard
+    rules.
+    """
+    rules = exposure.terms.rules
+    assert rules is not None, "portfolio margin needs a scenario set"
+    if exposure.is_perpetual_only:
+        return _compute_perpetuals(ctx, rules, exposure)
+    return _compute_mixed(ctx, rules, exposure, equity_shift_uusd)
+
+
+def compose_requirement(
+    correlated: Sequence[str],
+    matrix: Sequence[Sequence[int]],
     priced: Mapping[str, UnderlyingMargin],
-) -> PortfolioRequirement:
-    """Underlyings together: correlated where the matrix knows them, added in full elsewhere."""
-    places = [place for place, asset in enumerate(correlation.assets) if asset in priced]
-    correlated = tuple(correlation.assets[place] for place in places)
-    matrix = tuple(tuple(correlation.matrix_ppm[i][j] for j in places) for i in places)
+) -> tuple[int, int]:
+    """(MMR, IMR) of underlyings together: correlated where the matrix knows them, else in full."""
     inside = [priced[asset] for asset in correlated]
-    maintenance = compute_correlated_requirement(matrix, [line.loss_uusd for line in inside])
-    initial = compute_reachable_requirement(
+    maintenance = compute_two_way_requirement(
+        matrix,
+        [line.loss_uusd for line in inside],
+        [() for _ in inside],
+        [(line.loss_low_uusd, line.loss_high_uusd) if line.is_two_way else None for line in inside],
+    )
+    initial = compute_two_way_requirement(
         matrix,
         [line.loss_initial_uusd for line in inside],
         [(line.loss_initial_low_uusd, line.loss_initial_high_uusd) for line in inside],
+        [
+            (line.loss_initial_low_uusd, line.loss_initial_high_uusd) if line.is_two_way else None
+            for line in inside
+        ],
     )
-    for asset, exposure in sorted(exposures.items()):
-        if asset not in priced:
-            maintenance += exposure.linear_maintenance_uusd
-            initial += exposure.linear_initial_uusd
-        elif asset not in correlated:
-            line = priced[asset]
+    for asset, line in sorted(priced.items()):
+        if asset not in correlated:
             maintenance += abs(line.loss_uusd)
             initial += max(
                 abs(line.loss_initial_uusd),
                 abs(line.loss_initial_low_uusd),
                 abs(line.loss_initial_high_uusd),
             )
-    underlyings = tuple(priced[asset] for asset in sorted(priced))
-    return PortfolioRequirement(maintenance, initial, underlyings, correlated, matrix)
+    return maintenance, initial
 
 
-def compute_requirement(
-    ctx: Context, positions: Sequence[PositionMargin], orders: Sequence[RestingOrder]
-) -> tuple[PortfolioRequirement, tuple[PositionMargin, ...]]:
-    """The requirement, and the positions with what each adds to it: liquidation sells those first.
-
-    A position that the rest hedges with adds nothing: its part is never below zero.
-    """
-    spots = {position.asset: position.price_wad for position in positions}
-
-    def price(asset: str, exposure: _Exposure) -> UnderlyingMargin | None:
-        rules = scenarios.get_rules(ctx, asset)
-        return _compute_underlying(ctx, rules, exposure, spots[asset]) if rules else None
-
-    def price_all(exposures: Mapping[str, _Exposure]) -> dict[str, UnderlyingMargin]:
-        lines = {asset: price(asset, exposure) for asset, exposure in sorted(exposures.items())}
-        return {asset: line for asset, line in lines.items() if line is not None}
-
-    exposures = _collect_exposures(ctx, positions, orders)
-    priced = price_all(exposures)
+def compose(ctx: Context, priced: Mapping[str, UnderlyingMargin]) -> PortfolioRequirement:
+    """The requirement of underlyings together, by the oracle's correlations."""
     known = oracle.get_correlated_assets(ctx)
-    inside = tuple(asset for asset in sorted(priced) if asset in known)
-    correlation = _Correlation(inside, oracle.get_correlation_ppm(ctx, inside))
-    whole = _compose(correlation, exposures, priced)
-    parts = []
-    for position in positions:
-        asset = position.asset
-        beside = [p for p in positions if p.asset == asset and p.market != position.market]
-        changed = _collect_exposures(ctx, beside, orders)
-        without = {key: value for key, value in exposures.items() if key != asset} | changed
-        lines = {key: line for key, line in priced.items() if key != asset} | price_all(changed)
-        rest = _compose(correlation, without, lines)
-        parts.append(
-            replace(
-                position,
-                maintenance_uusd=max(0, whole.maintenance_uusd - rest.maintenance_uusd),
-                initial_uusd=max(0, whole.initial_uusd - rest.initial_uusd),
-            )
+    assets = tuple(asset for asset in sorted(priced) if asset in known)
+    matrix = oracle.get_correlation_ppm(ctx, assets)
+    maintenance, initial = compose_requirement(assets, matrix, priced)
+    lines = tuple(priced[asset] for asset in sorted(priced))
+    return PortfolioRequirement(maintenance, initial, lines, assets, matrix)
+
+
+# Bounds of one unit
+
+
+def _get_probe_set(underlying: Underlying) -> ScenarioSet:
+    """The set with a delta charge that adds up: no netting of deltas may cost more than gross."""
+    parameters = underlying.scenario_set.parameters
+    if parameters.hedged_delta_pct_wad <= parameters.net_delta_pct_wad:
+        return underlying.scenario_set
+    raised = replace(parameters, net_delta_pct_wad=parameters.hedged_delta_pct_wad)
+    return replace(underlying.scenario_set, parameters=raised)
+
+
+def _compute_unit_wad(ctx: Context, underlying: Underlying, portfolio: Portfolio) -> int:
+    """What maintenance asks of one unit, from a portfolio of _PROBE_WAD; rounded up."""
+    priced = price_portfolio(ctx, portfolio, _get_probe_set(underlying))
+    return ceil_div(priced.maintenance_requirement_wad, _PROBE_WAD // WAD)
+
+
+def compute_unit_bound_wad(ctx: Context, asset: str, spot_wad: int) -> int:
+    """The most that maintenance may ask of one unit of an underlying's perpetuals, WAD.
+
+    Long or short, by the set in force and the one before it, while the ramp goes from one to the
+    other; 0 without a set. The requirement is subadditive, so netting instruments, and correlating
+    underlyings, asks no more than this of each unit.
+    """
+    rules = scenarios.get_rules(ctx, asset)
+    if rules is None:
+        return 0
+    terms = get_terms(ctx, asset, spot_wad, is_portfolio=True)
+    sets = [rules.current] if rules.previous is None else [rules.current, rules.previous]
+    return max(
+        _compute_unit_wad(ctx, chosen, build_portfolio(terms, sign * _PROBE_WAD, 0, ()))
+        for chosen in sets
+        for sign in (1, -1)
+    )
+
+
+def compute_unit_bounds_wad(
+    ctx: Context, market: Market, mark: Mark, terms: UnderlyingTerms
+) -> tuple[int, int]:
+    """The most that maintenance may ask of a unit of a market (long, short), WAD, by its set.
+
+    A ramp never asks more than the set in force. Options are discounted at the longest latency
+    that there is.
+    """
+    assert terms.rules is not None
+    current = terms.rules.current
+    if market.kind is InstrumentKind.SPOT:
+        return _compute_unit_wad(ctx, current, build_portfolio(terms, 0, _PROBE_WAD, ())), 0
+    if market.kind is InstrumentKind.PERPETUAL:
+        bound = compute_unit_bound_wad(ctx, market.asset, terms.spot_wad)
+        return bound, bound
+    forward = mark.forward
+    assert forward is not None
+    bounds = []
+    for sign in (1, -1):
+        leg = OptionPosition(
+            market.strike_wad or WAD,
+            market.option_kind is OptionKind.CALL,
+            sign * _PROBE_WAD,
+            mark.volatility_wad,
         )
-    return whole, tuple(parts)
+        is_option = market.kind is InstrumentKind.OPTION
+        expiry = ExpiryPosition(
+            expiry_s=forward.time_s,
+            forward_variable_wad=max(forward.variable_wad, 1 - min(1, forward.fixed_wad)),
+            rate_wad=terms.rate_wad,
+            options=(leg,) if is_option else (),
+            forward_fixed_wad=forward.fixed_wad,
+            latency_wad=LATENCY_WAD_MAX,
+            future_wad=0 if is_option else sign * _PROBE_WAD,
+        )
+        portfolio = build_portfolio(terms, 0, 0, (expiry,))
+        bounds.append(_compute_unit_wad(ctx, current, portfolio))
+    return bounds[0], bounds[1]

@@ -6,12 +6,13 @@ market, a price or a governed rule starts with new ones.
 
 from dataclasses import dataclass
 
-from chain.modules.accounts import state
+from chain.modules.accounts import portfolio_margin, state
+from chain.modules.accounts.exposures import UnderlyingTerms
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import marks
 from chain.modules.markets import state as markets
 from chain.modules.markets.marks import Mark
-from chain.modules.markets.types import Market
+from chain.modules.markets.types import InstrumentKind, Market
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
@@ -71,18 +72,28 @@ def _compute_terms(
 
 
 def read_market(ctx: Context, market_id: str, shared: SharedReads) -> MarketReads:
-    """A market as it stands; raises UnknownMarket, and PriceNotUsable before any price."""
+    """A market as it stands; raises UnknownMarket, and PriceNotUsable before any price but for
+    spot.
+    """
     found = shared.markets.get(market_id)
     if found is None:
         found = shared.markets[market_id] = _read(ctx, market_id)
     return found
 
 
+def _get_spot_wad(ctx: Context, market: Market) -> int:
+    """The oracle's price; spot alone is margined before its first one, and worth nothing."""
+    if market.kind is InstrumentKind.SPOT:
+        price = oracle.get_price(ctx, market.asset)
+        return price.price_wad if price else 0
+    return require_price(ctx, market.asset, Action.REDUCE).price_wad
+
+
 def _read(ctx: Context, market_id: str) -> MarketReads:
     market = markets.require_market(ctx, market_id)
-    spot_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    spot_wad = _get_spot_wad(ctx, market)
     market_state = markets.get_market_state(ctx, market_id)
-    mark = marks.compute_mark(ctx, market, spot_wad)
+    mark = marks.compute_mark(ctx, market, spot_wad) if spot_wad else Mark(0, 0)
     terms = _compute_terms(ctx, market, mark.price_wad, market_state.open_interest_quantums)
     return MarketReads(
         market=market,
@@ -93,6 +104,17 @@ def _read(ctx: Context, market_id: str) -> MarketReads:
         latency_ppm=terms.latency_ppm,
         latency_initial_ppm=terms.latency_initial_ppm,
     )
+
+
+def read_underlying(
+    ctx: Context, asset: str, spot_wad: int, shared: SharedReads, *, is_portfolio: bool
+) -> UnderlyingTerms:
+    """What margin knows of an underlying in a margin mode, without an account's latency."""
+    found = shared.underlyings.get((asset, is_portfolio))
+    if found is None:
+        found = portfolio_margin.get_terms(ctx, asset, spot_wad, is_portfolio=is_portfolio)
+        shared.underlyings[asset, is_portfolio] = found
+    return found
 
 
 def read_rules(ctx: Context, shared: SharedReads) -> AccountRules:

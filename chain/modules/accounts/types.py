@@ -5,10 +5,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chain.modules.accounts.errors import InvalidAccount
+from chain.risk import standard
 from chain.risk.haircut import HaircutFactors, LienValue
 from chain.risk.margin import LinearTerms, MarginState
 from chain.risk.netting import VenueMargin
-from chain.risk.portfolio import Portfolio, PortfolioMargin
+from chain.risk.portfolio import ExpiryPosition, Portfolio, PortfolioMargin
 from chain.runtime.address import decode_address
 from chain.units import PPM, Address
 
@@ -125,7 +126,10 @@ class PositionMargin:
     """One market's contribution: the position, and its open orders at their worst.
 
     `price_wad` is the mark's. `equity_uusd` is what the position adds to E, `equity_initial_uusd`
-    to E_initial before `order_loss_uusd` is taken off.
+    to E_initial before `order_loss_uusd` is taken off. `maintenance_uusd` and `initial_uusd` are
+    what row 13 asks of a perpetual or future by itself, and 0 of spot and options, which are asked
+    by underlying; `margin.attribute_requirements` replaces them by the position's part of the
+    account's requirements.
     """
 
     market: str
@@ -154,11 +158,48 @@ class PositionMargin:
 
 
 @dataclass(frozen=True, slots=True)
+class StandardUnderlying:
+    """What row 15 asks of one underlying under standard margin: its options, and charges.
+
+    `portfolio` is what is held, `portfolio_initial` what initial margin sees: options with every
+    sell filled, the rest at its largest. The charges for a depegged stable and a doubtful price
+    belong to initial margin. `maintenance_target_uusd` is what is asked once a ramp is over.
+    """
+
+    asset: str
+    portfolio: Portfolio
+    portfolio_initial: Portfolio
+    margin: standard.UnderlyingMargin
+    margin_initial: standard.UnderlyingMargin
+    maintenance_uusd: int
+    maintenance_target_uusd: int
+    initial_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCharge:
+    """What initial margin asks for the open orders of one future or option, each by itself.
+
+    The larger of all buys and all sells filled, alone: the rule is subadditive, so that with what
+    is held it bounds every subset of fills. `position` holds the forward that they are priced from.
+    """
+
+    position: ExpiryPosition
+    bought_wad: int
+    sold_wad: int
+    requirement_uusd: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnderlyingMargin:
     """One underlying under portfolio margin, at the filled position; `margin` holds its scenarios.
 
-    Losses are requirements in uusd signed by the direction that hurts (longs above zero), so that
-    underlyings correlate. `low` and `high` are initial ones with all sells, all buys filled.
+    Losses are requirements in uusd signed by the direction that hurts (a falling price above zero),
+    so that underlyings correlate. `low` and `high` are initial ones at the extremes that orders
+    lead to. Perpetuals alone lose in one direction. Whatever else is held can lose both ways:
+    then `is_two_way`, `loss_low_uusd` is what a rising price takes (at most zero), `loss_high_uusd`
+    what a falling one does, and `loss_initial_low_uusd`, `loss_initial_high_uusd` likewise with
+    orders at their worst.
     `maintenance_target_uusd` is what the set in force asks once its ramp is over.
     """
 
@@ -173,11 +214,18 @@ class UnderlyingMargin:
     loss_initial_low_uusd: int
     loss_initial_high_uusd: int
     maintenance_target_uusd: int
+    is_two_way: bool = False
+    loss_low_uusd: int = 0
+    loss_high_uusd: int = 0
+    base_low_wad: int = 0
+    base_high_wad: int = 0
+    order_charges: tuple[OrderCharge, ...] = ()
+    equity_shift_uusd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRequirement:
-    """What portfolio margin asks of an account, before the volatility tier.
+    """What portfolio margin asks of the underlyings that have a scenario set, before the tier.
 
     `correlation_ppm` is by `correlated_assets`; what is outside it is added in full.
     """
@@ -190,15 +238,25 @@ class PortfolioRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitTerms:
+    """What one whole unit of an instrument adds: to E exactly this (WAD, floored), and to MMR at
+    most so much when it is held long, when it is held short (WAD, above zero).
+    """
+
+    equity_wad: int
+    requirement_long_wad: int
+    requirement_short_wad: int
+
+
+@dataclass(frozen=True, slots=True)
 class AccountMargin:
     """An account's equity against its requirements, uusd, with every factor.
 
     `equity_uusd` = collateral + cash + unrealised + base (+ venues). `unrealised_uusd` sums what
     perpetuals, futures and options add to equity, `base_uusd` what spot does. `equity_initial_uusd`
     counts only part of each profit and takes off what open orders may lose. `initial_uusd` is
-    after the multiplier of the volatility tier. `state` is that of E / MMR. Under portfolio margin
-    a position's requirements are what the account's fall by without it, and `portfolio` tells how
-    they came about.
+    after the multiplier of the volatility tier. `state` is that of E / MMR. `standard` and
+    `portfolio` tell how the requirement came about beside what row 13 asks of each position.
     """
 
     cash_uusd: int
@@ -217,6 +275,7 @@ class AccountMargin:
     mode: MarginMode = MarginMode.STANDARD
     multiplier_ppm: int = PPM
     portfolio: PortfolioRequirement | None = None
+    standard: tuple[StandardUnderlying, ...] = ()
 
     @property
     def excess_uusd(self) -> int:

@@ -49,6 +49,7 @@ from chain.runtime.context import Context
 from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, floor_div, mul_ppm_floor
 
 if TYPE_CHECKING:
+    from chain.modules.accounts.exposures import UnderlyingTerms
     from chain.modules.accounts.reads import AccountRules, MarketReads
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
@@ -318,6 +319,7 @@ class SharedReads:
     delta_ts_s: dict[tuple[str, str], int] = field(default_factory=dict)
     maintenance_params: pb.Params | None = None
     markets: dict[str, "MarketReads"] = field(default_factory=dict)
+    underlyings: dict[tuple[str, bool], "UnderlyingTerms"] = field(default_factory=dict)
     account_rules: "AccountRules | None" = None
 
     def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:

@@ -74,6 +74,12 @@ def compute(ctx, **changes):
     return margin.compute_account_margin(ctx, account)
 
 
+def attribute(ctx, result):
+    account = get_account(ctx, BOB)
+    account.margin_mode = MarginMode.PORTFOLIO
+    return margin.attribute_requirements(ctx, account, result)
+
+
 def list_market(ctx, market_id, asset):
     markets.set_market(ctx, build_market(id=market_id, asset=asset))
 
@@ -87,7 +93,7 @@ def test_a_long_is_asked_its_worst_scenario_and_the_static_charge(ctx):
     (line,) = result.portfolio.underlyings
     assert line.margin.scenarios[line.margin.worst].spot_wad == 85 * WAD // 100
     assert len(line.margin.scenarios) == 21
-    assert result.positions[0].maintenance_uusd == result.maintenance_uusd
+    assert attribute(ctx, result).positions[0].maintenance_uusd == result.maintenance_uusd
 
 
 def test_equity_is_the_same_in_both_modes(ctx):
@@ -104,7 +110,11 @@ def test_markets_of_one_underlying_net(ctx):
     assert compute(ctx, positions=positions).maintenance_uusd == 0
     hedged = compute(ctx, positions={**positions, "ETH-TWO": Position(-4 * ETHER, 0)})
     assert hedged.maintenance_uusd == 3_400 * USD * 6 // 10
-    parts = {line.market: line.maintenance_uusd for line in hedged.positions}
+    changed = get_account(ctx, BOB)
+    changed.margin_mode = MarginMode.PORTFOLIO
+    changed.positions = {**positions, "ETH-TWO": Position(-4 * ETHER, 0)}
+    attributed = margin.attribute_requirements(ctx, changed, hedged)
+    parts = {line.market: line.maintenance_uusd for line in attributed.positions}
     assert parts == {MARKET: 3_400 * USD * 2 // 10, "ETH-TWO": 0}
 
 
