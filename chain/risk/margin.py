@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from chain.risk.haircut import compute_latency_premium_ppm
+from chain.risk.ramp import compute_between
 from chain.units import (
     PPM,
     WAD,
@@ -75,23 +76,52 @@ def compute_gmr_ppm(equity_uusd: int, maintenance_uusd: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class TermsRamp:
+    """What a market asked before a change that ramps in: mmf and L by its terms of then, ppm.
+
+    Times are in seconds. Rises reach existing positions in a straight line, falls at once.
+    """
+
+    maintenance_before_ppm: int
+    maintenance_after_ppm: int
+    latency_before_ppm: int
+    now_s: int
+    start_s: int
+    end_s: int
+
+    def compute_reading(self, before_ppm: int, after_ppm: int) -> int:
+        """Where a rate is now."""
+        return compute_between(before_ppm, after_ppm, self.now_s, self.start_s, self.end_s)
+
+
+@dataclass(frozen=True, slots=True)
 class LinearTerms:
     """What the requirement of a linear position needs to know of its market (row 13).
 
     `maintenance_ppm` and `initial_ppm` are mmf and imf, the latter after open-interest scaling;
     `volatility_wad` is max(sigma_measured, sigma_floor), annual; `delta_t_s` the horizon in market
-    seconds.
+    seconds. `maintenance_ppm` and `latency_ppm` are where `ramp` has brought them, when there is
+    one.
     """
 
     maintenance_ppm: int
     initial_ppm: int
     volatility_wad: int
     delta_t_s: int
+    ramp: TermsRamp | None = None
+
+    @property
+    def latency_target_ppm(self) -> int:
+        """L(sigma, δt), once nothing ramps in any more."""
+        return compute_latency_premium_ppm(self.volatility_wad, self.delta_t_s)
 
     @property
     def latency_ppm(self) -> int:
-        """L(sigma, δt) of the maintenance requirement."""
-        return compute_latency_premium_ppm(self.volatility_wad, self.delta_t_s)
+        """L(sigma, δt) of the maintenance requirement now."""
+        target_ppm = self.latency_target_ppm
+        if self.ramp is None:
+            return target_ppm
+        return self.ramp.compute_reading(self.ramp.latency_before_ppm, target_ppm)
 
     @property
     def latency_initial_ppm(self) -> int:

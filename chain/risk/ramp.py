@@ -28,6 +28,15 @@ class Ramp:
     started: int
 
 
+def compute_between(before: int, after: int, now: int, start: int, end: int) -> int:
+    """A requirement on its straight way from one rule's to another's, rounded up: a rise takes all
+    of the time, a fall none.
+    """
+    if after <= before or now >= end:
+        return after
+    return before + ceil_div((after - before) * max(0, now - start), end - start)
+
+
 def build_still(value: int, now: int) -> Ramp:
     """A ramp that stands at a value."""
     return Ramp(value, value, 0, now)

@@ -22,7 +22,7 @@ from chain.modules.accounts.types import (
 from chain.modules.bank import state as bank
 from chain.modules.markets import state as markets
 from chain.modules.scenarios import state as scenarios
-from chain.risk.margin import compute_gmr_ppm
+from chain.risk.margin import LinearTerms, compute_gmr_ppm
 from chain.risk.netting import VenueMargin
 from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
@@ -71,6 +71,20 @@ def _encode_lien(line: LienMargin) -> pb.LienMargin:
     )
 
 
+def _encode_ramp(terms: LinearTerms) -> pb.TermsRamp | None:
+    ramp = terms.ramp
+    if ramp is None:
+        return None
+    return pb.TermsRamp(
+        maintenance_before_ppm=ramp.maintenance_before_ppm,
+        maintenance_after_ppm=ramp.maintenance_after_ppm,
+        latency_before_ppm=str(ramp.latency_before_ppm),
+        latency_after_ppm=str(terms.latency_target_ppm),
+        start_s=ramp.start_s,
+        end_s=ramp.end_s,
+    )
+
+
 def _encode_position(ctx: Context, line: PositionMargin) -> pb.PositionMargin:
     return pb.PositionMargin(
         position=accounts_pb2.Position(
@@ -93,6 +107,9 @@ def _encode_position(ctx: Context, line: PositionMargin) -> pb.PositionMargin:
         asset=line.asset,
         quantum_decimals=markets.require_market(ctx, line.market).quantum_decimals,
         funding_owed_uusd=str(line.funding_owed_uusd),
+        volatility_wad=str(line.terms.volatility_wad),
+        delta_t_s=line.terms.delta_t_s,
+        ramp=_encode_ramp(line.terms),
     )
 
 

@@ -16,8 +16,10 @@ from chain.modules.markets.types import InstrumentKind, Market
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
+from chain.risk.haircut import compute_latency_premium_ppm
 from chain.risk.margin import (
     LinearTerms,
+    TermsRamp,
     compute_position_value_uusd,
     compute_scaled_initial_ppm,
 )
@@ -56,18 +58,33 @@ def _compute_terms(
     open_interest_uusd = compute_position_value_uusd(
         open_interest_quantums, price_wad, market.quantum_decimals
     )
+    measured_wad = oracle.get_volatility_wad(ctx, market.asset)
+    before = markets.get_running_ramp(ctx, market.id)
+    ramp, maintenance_ppm = None, market.maintenance_ppm
+    if before is not None:
+        ramp = TermsRamp(
+            maintenance_before_ppm=before.maintenance_ppm,
+            maintenance_after_ppm=market.maintenance_ppm,
+            latency_before_ppm=compute_latency_premium_ppm(
+                max(measured_wad, before.volatility_floor_wad),
+                oracle.compute_market_seconds(ctx, before.horizon_s * NANOSECONDS),
+            ),
+            now_s=ctx.time_s,
+            start_s=before.start_s,
+            end_s=before.end_s,
+        )
+        maintenance_ppm = ramp.compute_reading(before.maintenance_ppm, market.maintenance_ppm)
     return LinearTerms(
-        maintenance_ppm=market.maintenance_ppm,
+        maintenance_ppm=maintenance_ppm,
         initial_ppm=compute_scaled_initial_ppm(
             market.initial_ppm,
             open_interest_uusd,
             market.open_interest_lower_uusd,
             market.open_interest_upper_uusd,
         ),
-        volatility_wad=max(
-            oracle.get_volatility_wad(ctx, market.asset), market.volatility_floor_wad
-        ),
+        volatility_wad=max(measured_wad, market.volatility_floor_wad),
         delta_t_s=oracle.compute_market_seconds(ctx, market.horizon_s * NANOSECONDS),
+        ramp=ramp,
     )
 
 

@@ -10,6 +10,7 @@ from chain.modules.scenarios.types import Underlying, parse_underlying_state
 from chain.risk.correlation import compute_correlated_requirement, compute_reachable_requirement
 from chain.risk.haircut import compute_asset_value_uusd, compute_haircut_ppm
 from chain.risk.margin import (
+    LinearTerms,
     compute_gmr_ppm,
     compute_initial_profit_uusd,
     compute_margin_state,
@@ -18,6 +19,7 @@ from chain.risk.margin import (
     compute_requirement_uusd,
 )
 from chain.risk.portfolio import Portfolio, PortfolioMargin, compute_portfolio_margin
+from chain.risk.ramp import compute_between
 from chain.units import PPM, ceil_div, mul_ppm_ceil, mul_ppm_floor
 
 _WAD_IN_UUSD = 10**12
@@ -45,7 +47,7 @@ def recompute_explanation(explanation: pb.MarginExplanation) -> list[str]:
     for index, lien in enumerate(explanation.liens):
         _check_lien(seen, f"liens[{index}]", lien)
     linear = [
-        _check_position(seen, f"positions[{index}]", line)
+        _check_position(seen, f"positions[{index}]", line, explanation.time_s)
         for index, line in enumerate(explanation.positions)
     ]
     is_portfolio = explanation.margin_mode == accounts_pb2.MARGIN_MODE_PORTFOLIO
@@ -98,7 +100,30 @@ def _check_lien(seen: _Comparison, field: str, lien: pb.LienMargin) -> None:
     seen.expect(f"{field}.counted_uusd", lien.counted_uusd, mul_ppm_floor(value, PPM - haircut))
 
 
-def _check_position(seen: _Comparison, field: str, line: pb.PositionMargin) -> tuple[int, int]:
+def _check_terms(seen: _Comparison, field: str, line: pb.PositionMargin, time_s: int) -> None:
+    """Compare the rates with the volatility, horizon and ramp that they follow from."""
+    terms = LinearTerms(0, 0, int(line.volatility_wad), line.delta_t_s)
+    seen.expect(f"{field}.latency_initial_ppm", line.latency_initial_ppm, terms.latency_initial_ppm)
+    if not line.HasField("ramp"):
+        seen.expect(f"{field}.latency_ppm", line.latency_ppm, terms.latency_ppm)
+        return
+    ramp = line.ramp
+    rates = (
+        ("latency", int(ramp.latency_before_ppm), terms.latency_ppm, line.latency_ppm),
+        (
+            *("maintenance", ramp.maintenance_before_ppm, ramp.maintenance_after_ppm),
+            line.maintenance_ppm,
+        ),
+    )
+    seen.expect(f"{field}.ramp.latency_after_ppm", ramp.latency_after_ppm, terms.latency_ppm)
+    for name, before, after, printed in rates:
+        reading = compute_between(before, after, time_s, ramp.start_s, ramp.end_s)
+        seen.expect(f"{field}.{name}_ppm", printed, reading)
+
+
+def _check_position(
+    seen: _Comparison, field: str, line: pb.PositionMargin, time_s: int
+) -> tuple[int, int]:
     """Compare the position's worth; what row 13 asks for maintenance and initial margin."""
     price, decimals = int(line.price_wad), line.quantum_decimals
     size = int(line.position.size_quantums)
@@ -106,6 +131,7 @@ def _check_position(seen: _Comparison, field: str, line: pb.PositionMargin) -> t
     unrealised = value - int(line.position.cost_uusd) - int(line.funding_owed_uusd)
     seen.expect(f"{field}.value_uusd", line.value_uusd, value)
     seen.expect(f"{field}.unrealised_uusd", line.unrealised_uusd, unrealised)
+    _check_terms(seen, field, line, time_s)
     held = compute_position_magnitude_uusd(size, price, decimals)
     worst = compute_position_magnitude_uusd(int(line.worst_size_quantums), price, decimals)
     return (
