@@ -273,14 +273,10 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
     """The module's state as a genesis file holds it."""
     resting = sorted(state.iterate_all_orders(ctx), key=lambda pair: pair[1].id)
     orders = [encode_order(ctx, account_id, order) for account_id, order in resting]
-    markets = list(state.iterate_market_messages(ctx))
     return pb.GenesisState(
         params=state.get_params(ctx),
-        markets=markets,
-        states=[
-            state.encode_market_state(market.id, state.get_market_state(ctx, market.id))
-            for market in markets
-        ],
+        markets=list(state.iterate_market_messages(ctx)),
+        states=list(state.iterate_market_states(ctx)),
         orders=orders,
         next_order_id=state.get_next_order_id(ctx),
         fills=list(state.iterate_fills(ctx)),

@@ -3,7 +3,6 @@
 from chain._pb.margin.markets.v1 import markets_pb2 as pb
 from chain.modules.markets.errors import InvalidMarket
 
-
 RAMP_S = 3_600
 """The ramp where parameters name none."""
 

@@ -294,6 +294,12 @@ def set_market_state(ctx: Context, market_id: str, market_state: MarketState) ->
     ctx.kv(STORE).set(_STATE + market_id.encode(), encoded)
 
 
+def iterate_market_states(ctx: Context) -> Iterator[pb.MarketState]:
+    """The states of the markets that have been touched, in order of id."""
+    for _, value in ctx.kv(STORE).iterate(_STATE):
+        yield pb.MarketState.FromString(value)
+
+
 # Settlement averages
 
 

@@ -2,10 +2,13 @@ import pytest
 
 from chain._pb.margin.markets.v1 import markets_pb2, tx_pb2
 from chain.errors import ChainError
+from chain.modules.accounts import genesis as accounts_genesis
+from chain.modules.accounts import state as accounts
+from chain.modules.bank import state as bank
 from chain.modules.council import state as council
 from chain.modules.markets import genesis, handlers, state
 from chain.modules.markets.errors import InvalidMarket
-from chain.units import InvalidAmount
+from chain.units import WAD, InvalidAmount
 from tests.modules.economy import (
     ALICE,
     BOB,
@@ -18,6 +21,18 @@ from tests.modules.economy import (
     deliver,
     deposit,
     place,
+)
+from tests.modules.instruments import (
+    CALL,
+    ETH_DENOM,
+    EXPIRY_S,
+    SPOT,
+    WINDOW_S,
+    advance_to,
+    build_instruments,
+    build_option,
+    deposit_base,
+    trade,
 )
 
 
@@ -147,3 +162,101 @@ def test_bad_order_in_the_genesis_file(ctx, field, value):
     fresh.store.net_writes()["markets"].clear()
     with pytest.raises(ChainError):
         genesis.init_genesis(fresh, exported)
+
+
+def export_instruments():
+    """Base, options, half a settlement window: (accounts' part, markets' part, context)."""
+    ctx = build_instruments()
+    deposit_base(ctx, ALICE, 3 * WAD)
+    trade(ctx, ALICE, CALL, SELL, ETHER, 20_000)
+    trade(ctx, BOB, CALL, BUY, ETHER, 20_000)
+    advance_to(ctx, EXPIRY_S - WINDOW_S // 2, ETH=2_000)
+    return accounts_genesis.export_genesis(ctx), genesis.export_genesis(ctx), ctx
+
+
+def start_from(ctx, accounts_part, markets_part, *, base=3 * WAD):
+    """A fresh chain from exported parts, with the coins that must be behind them."""
+    fresh = build_economy()
+    for store in ("accounts", "markets", "bank"):
+        fresh.store.net_writes()[store].clear()
+    cash = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
+    bank.mint(fresh, accounts.MODULE_ADDRESS, "uusd", cash)
+    if base:
+        bank.mint(fresh, state.MODULE_ADDRESS, ETH_DENOM, base)
+    fresh.time_ns = ctx.time_ns
+    accounts_genesis.init_genesis(fresh, accounts_part)
+    genesis.init_genesis(fresh, markets_part)
+    return fresh
+
+
+def test_instruments_go_through_a_genesis_file():
+    accounts_part, markets_part, ctx = export_instruments()
+    fresh = start_from(ctx, accounts_part, markets_part)
+    assert genesis.export_genesis(fresh) == markets_part
+    kept = {k: v for k, v in ctx.store.net_writes()["markets"].items() if v is not None}
+    assert fresh.store.net_writes()["markets"] == kept
+    holders = [account_id.owner for account_id in state.iterate_holders(fresh, CALL)]
+    assert holders == sorted([ALICE, BOB])
+
+
+@pytest.mark.parametrize("base", [0, 3 * WAD - 1, 3 * WAD + 1])
+def test_base_in_a_genesis_file_has_its_coins(base):
+    accounts_part, markets_part, ctx = export_instruments()
+    with pytest.raises(InvalidMarket, match="correct the bank balance"):
+        start_from(ctx, accounts_part, markets_part, base=base)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("size_quantums", str(-3 * WAD)), ("cost_uusd", "1"), ("market", "NONE")]
+)
+def test_a_bad_base_position_in_the_genesis_file(field, value):
+    accounts_part, markets_part, ctx = export_instruments()
+    for account in accounts_part.accounts:
+        for position in account.positions:
+            if position.market == SPOT:
+                setattr(position, field, value)
+                # The cash identity is not what this breaks.
+                cost = int(position.cost_uusd or "0")
+                account.cash_uusd = str(int(account.cash_uusd) + cost)
+    with pytest.raises(ChainError):
+        start_from(ctx, accounts_part, markets_part)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("asset", "USDC"),
+        ("expiry_time_s", EXPIRY_S + 60),
+        ("expiry_time_s", -60),
+        ("weighted_sum", "-1"),
+        ("weighted_sum", "1.5"),
+        ("price_wad", "x"),
+        ("sampled_ns", -1),
+        ("sampled_ns", 86_400 * 10**9 + 1),
+        ("sample_time_ns", -1),
+    ],
+)
+def test_a_bad_settlement_in_the_genesis_file(field, value):
+    accounts_part, markets_part, ctx = export_instruments()
+    setattr(markets_part.settlements[0], field, value)
+    with pytest.raises(ChainError):
+        start_from(ctx, accounts_part, markets_part)
+
+
+def test_two_markets_of_one_option_in_the_genesis_file():
+    accounts_part, markets_part, ctx = export_instruments()
+    markets_part.markets.append(build_option("ETH-TWIN"))
+    with pytest.raises(InvalidMarket, match="same terms"):
+        start_from(ctx, accounts_part, markets_part)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("settled_per_block_max", 0), ("settled_per_block_max", 5_001)]
+)
+def test_bad_parameters(ctx, field, value):
+    params = markets_pb2.Params()
+    params.CopyFrom(state.get_params(ctx))
+    setattr(params, field, value)
+    msg = tx_pb2.MsgUpdateParams(authority=council.get_authority(ctx), params=params)
+    with pytest.raises(InvalidMarket, match=field):
+        deliver(ctx, handlers.handle_update_params, msg)
