@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 ERRORS = DOCS / "operators" / "errors.md"
 METRICS = DOCS / "operators" / "metrics.md"
+BENCHMARKS = DOCS / "operators" / "benchmarks.md"
 SETTINGS = DOCS / "operators" / "config.md"
 APPS = {
     "marginchaind": "chain.cli.app",
@@ -220,6 +221,11 @@ def compute_slug(heading: str) -> str:
     """The anchor that a heading gets on a code host."""
     plain = re.sub(r"[`*_]|\[|\]\([^)]*\)", "", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+def test_every_benchmark_is_listed() -> None:
+    listed = re.findall(r"^\| `(bench_\w+)` \|", read(BENCHMARKS), re.MULTILINE)
+    assert listed == sorted(path.stem for path in (ROOT / "benchmarks").glob("bench_*.py"))
 
 
 def list_links(page: Path) -> Iterator[tuple[str, Path, str]]:
