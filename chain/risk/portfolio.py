@@ -132,10 +132,19 @@ class PortfolioMargin:
     confidence_charge_wad: int
     im_factor_wad: int
     expiry_marks_wad: tuple[int, ...]
-    scenarios: tuple[ScenarioOutcome, ...]
+    scenario_set: ScenarioSet
+    profits: tuple[int, ...]
     worst: int
     up: "DirectionRequirement"
     down: "DirectionRequirement"
+
+    @property
+    def scenarios(self) -> tuple[ScenarioOutcome, ...]:
+        """Each scenario with its result; `profits` are the results at 1e-36, exact."""
+        return tuple(
+            ScenarioOutcome(row.spot_wad, row.volatility, row.weight_ppm, floor_div(profit, WAD))
+            for row, profit in zip(self.scenario_set.scenarios, self.profits, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,19 +390,25 @@ def _build_future_row(
 
 
 def build_risk_table(
-    portfolio: Portfolio, scenario_set: ScenarioSet, ratio_scale: int = SCALE
+    portfolio: Portfolio,
+    scenario_set: ScenarioSet,
+    ratio_scale: int = SCALE,
+    *,
+    held_only: bool = False,
 ) -> tuple[RiskTable, tuple[int, ...]]:
     """The portfolio's instruments as a table in WAD, and its amounts: base, perp, then the options
-    and the future of each expiry.
+    and the future of each expiry. Base and perp of no amount are left out when `held_only`.
     """
     parameters = scenario_set.parameters
     spot = portfolio.spot_wad
-    base_price = spot * WAD // portfolio.stable_wad
-    rows = [
-        _build_linear_row(base_price, parameters.base_pct_wad, spot, scenario_set),
-        _build_linear_row(portfolio.perp_price_wad, parameters.perp_pct_wad, spot, scenario_set),
-    ]
-    amounts = [portfolio.base_wad, portfolio.perp_wad]
+    rows, amounts = [], []
+    for amount, price, pct in (
+        (portfolio.base_wad, spot * WAD // portfolio.stable_wad, parameters.base_pct_wad),
+        (portfolio.perp_wad, portfolio.perp_price_wad, parameters.perp_pct_wad),
+    ):
+        if amount or not held_only:
+            rows.append(_build_linear_row(price, pct, spot, scenario_set))
+            amounts.append(amount)
     pricer = get_scenario_pricer(scenario_set) if portfolio.expiries else None
     for index, expiry in enumerate(portfolio.expiries):
         for option in expiry.options:
@@ -459,7 +474,7 @@ def compute_im_factor_wad(parameters: PortfolioParameters, stable_wad: int) -> i
 def compute_portfolio_margin(portfolio: Portfolio, scenario_set: ScenarioSet) -> PortfolioMargin:
     """The whole of row 14 on one portfolio; raises InvalidPortfolio for inputs out of bounds."""
     validate_portfolio(portfolio)
-    table, amounts = build_risk_table(portfolio, scenario_set)
+    table, amounts = build_risk_table(portfolio, scenario_set, held_only=True)
     span = compute_span(table, amounts)
     return _compose_margin(portfolio, scenario_set, span)
 
@@ -478,35 +493,21 @@ def _compose_margin(
             ceil_div(-span_wad * parameters.mm_factor_wad, WAD),
         )
 
-    whole = require(min_span)
-    up, down = (
-        require(
-            floor_div(
-                min(
-                    span.basis,
-                    -span.delta_charge,
-                    *(
-                        result
-                        for row, result in zip(
-                            scenario_set.scenarios, span.scenario_results, strict=True
-                        )
-                        if (row.spot_wad - WAD) * sign >= 0
-                    ),
-                )
-                - span.static_charge,
-                WAD,
-            )
-        )
-        for sign in (1, -1)
-    )
+    least = min(span.basis, -span.delta_charge)
+    up = down = least
+    for row, profit in zip(scenario_set.scenarios, span.scenario_results, strict=True):
+        if row.spot_wad >= WAD and profit < up:
+            up = profit
+        if row.spot_wad <= WAD and profit < down:
+            down = profit
+    up_required = require(floor_div(up - span.static_charge, WAD))
+    down_required = require(floor_div(down - span.static_charge, WAD))
+    # Every scenario belongs to a direction: the larger requirement is that of all of them.
+    whole = up_required if up <= down else down_required
     base_value = portfolio.base_wad * portfolio.spot_wad // portfolio.stable_wad
     options_value = floor_div(sum(span.expiry_marks), WAD)
     mark_to_market = portfolio.perp_profit_wad + base_value + options_value
     worth = mark_to_market + portfolio.cash_wad
-    outcomes = tuple(
-        ScenarioOutcome(row.spot_wad, row.volatility, row.weight_ppm, floor_div(result, WAD))
-        for row, result in zip(scenario_set.scenarios, span.scenario_results, strict=True)
-    )
     return PortfolioMargin(
         initial_wad=worth - whole.initial_wad,
         maintenance_wad=worth - whole.maintenance_wad,
@@ -520,10 +521,11 @@ def _compose_margin(
         confidence_charge_wad=confidence_charge,
         im_factor_wad=im_factor,
         expiry_marks_wad=tuple(floor_div(mark, WAD) for mark in span.expiry_marks),
-        scenarios=outcomes,
+        scenario_set=scenario_set,
+        profits=span.scenario_results,
         worst=span.worst,
-        up=up,
-        down=down,
+        up=up_required,
+        down=down_required,
     )
 
 

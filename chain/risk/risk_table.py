@@ -79,6 +79,37 @@ def compute_naked_short(call_amount: int, put_amount: int) -> int:
     return max(0, -(call_amount + put_amount))
 
 
+def _compute_results(
+    table: RiskTable,
+    linear: Sequence[tuple[int, InstrumentRow]],
+    by_expiry: Sequence[Sequence[tuple[int, InstrumentRow]]],
+    marks: Sequence[int],
+) -> list[int]:
+    """The weighted result of each scenario; instrument by instrument, since arrays are by that."""
+    scale = table.ratio_scale
+    results = [0] * len(table.weights)
+    for amount, row in linear:
+        mark = amount * row.mark_price
+        results = [
+            result + amount * price - mark
+            for result, price in zip(results, row.shocked_prices, strict=True)
+        ]
+    for legs, mark, discount in zip(by_expiry, marks, table.discounts, strict=True):
+        if not legs:
+            continue
+        values = [0] * len(results)
+        for amount, row in legs:
+            values = [
+                value + amount * price
+                for value, price in zip(values, row.shocked_prices, strict=True)
+            ]
+        results = [
+            result + (value * discount // scale if value > 0 else value) - mark
+            for result, value in zip(results, values, strict=True)
+        ]
+    return [result * weight // scale for result, weight in zip(results, table.weights, strict=True)]
+
+
 def _compute_basis(table: RiskTable, held: Sequence[tuple[int, InstrumentRow]]) -> int:
     """What each expiry, its future with its options, loses at the worse basis spot."""
     moves = [[0, 0] for _ in table.basis_factors]
@@ -103,17 +134,8 @@ def compute_span(table: RiskTable, amounts: Sequence[int]) -> SpanResult:
     linear: list[tuple[int, InstrumentRow]] = []
     for amount, row in held:
         (linear if row.expiry == LINEAR else by_expiry[row.expiry]).append((amount, row))
-    results = []
     marks = [sum(amount * row.mark_price for amount, row in legs) for legs in by_expiry]
-    for index, weight in enumerate(table.weights):
-        result = sum(
-            amount * (row.shocked_prices[index] - row.mark_price) for amount, row in linear
-        )
-        for legs, mark, discount in zip(by_expiry, marks, table.discounts, strict=True):
-            if legs:
-                value = sum(amount * row.shocked_prices[index] for amount, row in legs)
-                result += (value * discount // scale if value > 0 else value) - mark
-        results.append(result * weight // scale)
+    results = _compute_results(table, linear, by_expiry, marks)
     basis = _compute_basis(table, held)
     static = sum(abs(amount) * row.static_price for amount, row in linear)
     strikes: dict[tuple[int, int], list[int]] = {}
