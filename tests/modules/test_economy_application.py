@@ -45,7 +45,7 @@ class Feed:
         ]
 
 
-def build_hub():
+def build_hub(**app_state):
     feed = Feed()
     params = build_oracle_params()
     params.assets.extend([build_asset_params("ETH"), build_asset_params("USDC")])
@@ -64,6 +64,7 @@ def build_hub():
                 oracle_pb2.GenesisState(params=params), preserving_proto_field_name=True
             ),
             "markets": MessageToDict(markets_genesis, preserving_proto_field_name=True),
+            **app_state,
         },
         validators=4,
         vote_extensions=True,
