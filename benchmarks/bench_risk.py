@@ -164,7 +164,7 @@ def bench_accounts(count: int, expiries: int) -> None:
     seconds = measure_s(lambda: compute_min_spans(table, accounts), 3)
     kind = f"{expiries} expiries" if expiries else "linear"
     name = f"re-margin {count:,} accounts, 50 x 27, {kind}"
-    print(f"{name:<58} {seconds * 1e3:10.1f} ms {accounts.rows.nbytes / 1e6:18.1f} MB of amounts")
+    print(f"{name:<58} {seconds * 1e3:10.1f} ms {accounts.bytes_held / 1e6:18.1f} MB of amounts")
 
 
 def main() -> None:

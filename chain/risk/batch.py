@@ -7,13 +7,14 @@ its instrument's limit no intermediate reaches 2^62. An account over a limit, or
 ratios do not fit, is computed by `compute_span` in Python ints. Either way gives the same answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from chain.risk.risk_table import LINEAR, InstrumentRow, RiskTable, compute_span
+from chain.units import ceil_div
 
 Matrix = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 RATIO_BITS_MAX: Final = 30
@@ -25,14 +26,15 @@ _INT64_LIMIT: Final = 1 << 63
 
 
 class AccountMatrix:
-    """The amounts of many accounts in the instruments of one table, kept as int64 rows.
+    """The amounts of many accounts in the instruments of one table, kept as int64.
 
-    Rows change one at a time as accounts trade. A row with an amount beyond int64 is kept aside
-    in Python ints.
+    In blocks of instruments by accounts, as the kernel reads them. Accounts change one at a time as
+    they trade. One with an amount beyond int64 is kept aside in Python ints.
     """
 
-    def __init__(self, instruments: int, capacity: int = 1_024) -> None:
-        self._amounts: Matrix = np.zeros((capacity, instruments), dtype=np.int64)
+    def __init__(self, instruments: int, capacity: int = _CHUNK) -> None:
+        count = ceil_div(max(1, capacity), _CHUNK)
+        self._blocks: Matrix = np.zeros((count, instruments, _CHUNK), dtype=np.int64)
         self._large: dict[int, tuple[int, ...]] = {}
         self._count = 0
 
@@ -41,10 +43,8 @@ class AccountMatrix:
 
     def append(self, amounts: Sequence[int]) -> int:
         """Add an account; its row number."""
-        if self._count == len(self._amounts):
-            grown = np.zeros((2 * self._count + 1, self._amounts.shape[1]), dtype=np.int64)
-            grown[: self._count] = self._amounts
-            self._amounts = grown
+        if self._count == len(self._blocks) * _CHUNK:
+            self._blocks = np.concatenate((self._blocks, np.zeros_like(self._blocks)))
         self._count += 1
         self.set_amounts(self._count - 1, amounts)
         return self._count - 1
@@ -52,23 +52,30 @@ class AccountMatrix:
     def set_amounts(self, row: int, amounts: Sequence[int]) -> None:
         """Replace an account's amounts."""
         assert 0 <= row < self._count, f"row {row} of {self._count}"
-        assert len(amounts) == self._amounts.shape[1], "one amount an instrument"
+        assert len(amounts) == self._blocks.shape[1], "one amount an instrument"
+        block, place = divmod(row, _CHUNK)
         if any(abs(amount) >= _INT64_LIMIT for amount in amounts):
             self._large[row] = tuple(amounts)
-            self._amounts[row] = 0
+            self._blocks[block, :, place] = 0
         else:
             self._large.pop(row, None)
-            self._amounts[row] = amounts
+            self._blocks[block, :, place] = amounts
 
     def get_amounts(self, row: int) -> tuple[int, ...]:
         """An account's amounts as Python ints."""
         assert 0 <= row < self._count, f"row {row} of {self._count}"
-        return self._large.get(row) or tuple(self._amounts[row].tolist())
+        block, place = divmod(row, _CHUNK)
+        return self._large.get(row) or tuple(self._blocks[block, :, place].tolist())
+
+    def iterate_blocks(self) -> Iterator[tuple[int, Matrix]]:
+        """(first row, instruments by accounts) of each block; those kept aside read zero."""
+        for block, start in enumerate(range(0, self._count, _CHUNK)):
+            yield start, self._blocks[block, :, : self._count - start]
 
     @property
-    def rows(self) -> Matrix:
-        """The int64 rows; those kept aside read zero."""
-        return self._amounts[: self._count]
+    def bytes_held(self) -> int:
+        """Bytes of all blocks."""
+        return self._blocks.nbytes
 
     @property
     def large_rows(self) -> list[int]:
@@ -106,6 +113,9 @@ class _Kernel:
         self.expiries = [self._build_expiry(index) for index in range(len(table.discounts))]
         self.dollar_deltas = np.array([row.dollar_delta for row in rows], dtype=np.int64)
         self.weights = np.array(table.weights, dtype=np.int64)
+        # Written again by each chunk: new pages for every step cost more than the step.
+        self._workspace = np.empty((3, len(table.weights), _CHUNK), dtype=np.int64)
+        self._magnitudes = np.empty((len(rows), _CHUNK), dtype=np.int64)
         self._build_strikes()
 
     def _build_expiry(self, expiry: int) -> _Expiry:
@@ -149,33 +159,40 @@ class _Kernel:
             [rows[group[0]].static_price for group in groups], dtype=np.int64
         )
 
-    def multiply_ratio(self, values: Matrix, ratio: int | Matrix) -> Matrix:
-        """floor(values·ratio / scale) for ratios of at most one, without leaving int64."""
-        high: Matrix = values >> self.bits
+    def multiply_ratio(self, values: Matrix, ratio: int | Matrix, scratch: Matrix) -> Matrix:
+        """floor(values·ratio / scale) for ratios of at most one, in place, without leaving int64.
+
+        `scratch` has the shape of the values and is overwritten.
+        """
+        high = np.right_shift(values, self.bits, out=scratch)
         high *= ratio
-        low = values & self.mask
-        low *= ratio
-        low >>= self.bits
-        high += low
-        return high
+        values &= self.mask
+        values *= ratio
+        values >>= self.bits
+        values += high
+        return values
 
     def compute_min_spans(self, amounts: Matrix) -> Matrix:
         """min_span of each account of a chunk, given as instruments by accounts.
 
         Accounts stand along the contiguous axis, so that every step runs over long rows.
         """
-        results = np.einsum("kj,jn->kn", self.linear_moves, amounts[self.linear])
-        basis = np.zeros(amounts.shape[1], dtype=np.int64)
-        marks = np.zeros(amounts.shape[1], dtype=np.int64)
+        count = amounts.shape[1]
+        results, values, positive = self._workspace[:, :, :count]
+        np.einsum("kj,jn->kn", self.linear_moves, amounts[self.linear], out=results)
+        basis = np.zeros(count, dtype=np.int64)
+        marks = np.zeros(count, dtype=np.int64)
         for expiry in self.expiries:
             held = amounts[expiry.columns]
             mark = np.einsum("j,jn->n", expiry.marks, held)
-            values = np.einsum("kj,jn->kn", expiry.shocked, held)
+            np.einsum("kj,jn->kn", expiry.shocked, held, out=values)
             if expiry.discount < self.table.ratio_scale:
-                positive = np.maximum(values, 0)
+                np.maximum(values, 0, out=positive)
                 values -= positive
-                values += self.multiply_ratio(positive, expiry.discount)
-            results += values
+                results += values
+                results += self.multiply_ratio(positive, expiry.discount, values)
+            else:
+                results += values
             marks += mark
             if expiry.basis_factor:
                 sides = np.einsum("kj,jn->kn", expiry.basis, held)
@@ -183,23 +200,24 @@ class _Kernel:
                     sides += np.einsum("kj,jn->kn", expiry.future_moves, amounts[expiry.futures])
                 moves = sides.min(axis=0)
                 moves -= mark
-                basis += self.multiply_ratio(np.minimum(moves, 0), expiry.basis_factor)
+                np.minimum(moves, 0, out=moves)
+                basis += self.multiply_ratio(moves, expiry.basis_factor, np.empty_like(moves))
         results -= marks
         if (self.weights < self.table.ratio_scale).any():
-            results = self.multiply_ratio(results, self.weights[:, None])
+            self.multiply_ratio(results, self.weights[:, None], values)
         least: Matrix = np.minimum(results.min(axis=0), basis)
+        magnitudes = np.abs(amounts, out=self._magnitudes[:, :count])
         if self.table.net_delta_ratio or self.table.hedged_delta_ratio:
-            np.minimum(least, -self._compute_delta_charges(amounts), out=least)
+            np.minimum(least, -self._compute_delta_charges(amounts, magnitudes), out=least)
         else:
             np.minimum(least, 0, out=least)
-        least -= self._compute_static_charges(amounts)
+        least -= self._compute_static_charges(amounts, magnitudes)
         return least
 
-    def _compute_delta_charges(self, amounts: Matrix) -> Matrix:
+    def _compute_delta_charges(self, amounts: Matrix, magnitudes: Matrix) -> Matrix:
         table = self.table
-        deltas = amounts * self.dollar_deltas[:, None]
-        net = np.abs(deltas.sum(axis=0))
-        gross = np.abs(deltas).sum(axis=0)
+        net = np.abs(np.einsum("j,jn->n", self.dollar_deltas, amounts))
+        gross = np.einsum("j,jn->n", np.abs(self.dollar_deltas), magnitudes)
         # The exact ceiling of a sum of two products: high parts, then the low ones together.
         hedged = gross - net
         low = (net & self.mask) * table.net_delta_ratio
@@ -209,8 +227,8 @@ class _Kernel:
         charges: Matrix = high - (-low >> self.bits)
         return charges
 
-    def _compute_static_charges(self, amounts: Matrix) -> Matrix:
-        charges: Matrix = np.einsum("j,jn->n", self.linear_static, np.abs(amounts[self.linear]))
+    def _compute_static_charges(self, amounts: Matrix, magnitudes: Matrix) -> Matrix:
+        charges: Matrix = np.einsum("j,jn->n", self.linear_static, magnitudes[self.linear])
         if self.strike_layers:
             first, *others = self.strike_layers
             net = amounts[first]
@@ -258,27 +276,26 @@ def _compute_limits(table: RiskTable) -> list[int] | None:
 
 def compute_min_spans(table: RiskTable, accounts: AccountMatrix) -> list[int]:
     """min_span of every account in the table's money, as `compute_span` gives it one by one."""
-    rows = accounts.rows
     limits = _compute_limits(table)
+    count = len(accounts)
     if limits is None:
-        return [compute_span(table, accounts.get_amounts(i)).min_span for i in range(len(rows))]
+        return [compute_span(table, accounts.get_amounts(i)).min_span for i in range(count)]
     bounds = np.array(limits, dtype=np.int64)
     kernel = _Kernel(table)
-    spans = np.empty(len(rows), dtype=np.int64)
+    spans = np.empty(count, dtype=np.int64)
     alone = accounts.large_rows
-    for start in range(0, len(rows), _CHUNK):
-        chunk = np.ascontiguousarray(rows[start : start + _CHUNK].T)
+    for start, block in accounts.iterate_blocks():
+        amounts = block
         # abs() of the least int64 is itself, negative: compare both ends instead.
-        if (chunk.max(axis=1) > bounds).any() or (chunk.min(axis=1) < -bounds).any():
+        if (block.max(axis=1) > bounds).any() or (block.min(axis=1) < -bounds).any():
             limits_of_rows = bounds[:, None]
             wide = np.flatnonzero(
-                ((chunk > limits_of_rows) | (chunk < -limits_of_rows)).any(axis=0)
+                ((block > limits_of_rows) | (block < -limits_of_rows)).any(axis=0)
             )
             alone += [start + int(index) for index in wide]
-            # A chunk of one instrument shares its memory with the accounts.
-            chunk = chunk.copy()
-            chunk[:, wide] = 0
-        spans[start : start + chunk.shape[1]] = kernel.compute_min_spans(chunk)
+            amounts = block.copy()
+            amounts[:, wide] = 0
+        spans[start : start + amounts.shape[1]] = kernel.compute_min_spans(amounts)
     result: list[int] = spans.tolist()
     for index in alone:
         result[index] = compute_span(table, accounts.get_amounts(index)).min_span
