@@ -17,8 +17,9 @@ from chain.modules.markets.types import InstrumentKind, Market, OptionKind, Sett
 from chain.modules.oracle import state as oracle
 from chain.modules.scenarios import state as scenarios
 from chain.modules.scenarios.types import QuoteTerms
-from chain.risk.black76 import compute_black76_price_wad, compute_discount
+from chain.risk.black76 import compute_discount
 from chain.risk.fixed_point import SCALE, WAD_TO_SCALE, compute_ln
+from chain.risk.portfolio import compute_option_price_wad
 from chain.runtime.context import Context
 from chain.units import NANOSECONDS, WAD, YEAR_S, ceil_div, clamp, floor_div
 
@@ -154,12 +155,12 @@ def compute_mark(ctx: Context, market: Market, spot_wad: int) -> Mark:
     if forward.is_final:
         return Mark(compute_payoff_wad(market, forward.fixed_wad), spot_wad, forward)
     volatility = compute_volatility_wad(ctx, market, forward, quote)
-    price = compute_black76_price_wad(
+    price = compute_option_price_wad(
         forward.price_wad,
         market.strike_wad,
         volatility,
         forward.time_s,
-        is_call=market.option_kind is OptionKind.CALL,
+        market.option_kind is OptionKind.CALL,
     )
     return Mark(price, spot_wad, forward, volatility)
 
