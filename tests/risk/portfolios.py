@@ -97,6 +97,7 @@ def to_reference(portfolio: Portfolio) -> dict:
                 "fix": dec(expiry.forward_fixed_wad),
                 "rate": dec(expiry.rate_wad),
                 "latency": dec(expiry.latency_wad),
+                "future": dec(expiry.future_wad),
                 "confs": (
                     dec(expiry.forward_confidence_wad),
                     dec(expiry.rate_confidence_wad),

@@ -152,9 +152,27 @@ def price_expiry(expiry, factor, vol_factor):
     )
 
 
+def list_deltas(holding):
+    """The delta of each instrument to its forward, of which the settled part does not move."""
+    deltas = [holding["perp"], holding["base"]]
+    for e in holding["expiries"]:
+        forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
+        deltas.append(e.get("future", ZERO) * e["var"] / forward)
+        for strike, kind, amount, vol in e["options"]:
+            sign = 1 if kind == "call" else -1
+            if years == 0:
+                slope = ONE if sign * (forward - strike) > 0 else ZERO
+            else:
+                w = vol * years.sqrt()
+                slope = distribution(sign * ((forward / strike).ln() / w + w / 2))
+            deltas.append(amount * sign * slope * e["var"] / forward)
+    return deltas
+
+
 def portfolio_margin(holding, rows, p):
     """(IM, MM, total mtm, min_span, worst profits) of the scenario rule; holding and p are plain
-    dictionaries of decimals, rows are (factor, "up" | "none" | "down", weight)."""
+    dictionaries of decimals, rows are (factor, "up" | "none" | "down", weight). A future counts as
+    a perpetual at its forward whose settled part does not move, and in its expiry's basis."""
     spot = holding["spot"]
     base_value = holding["base"] * spot / holding["stable"]
     marks, basis, static = [], ZERO, ZERO
@@ -173,7 +191,11 @@ def portfolio_margin(holding, rows, p):
         prepared.append((e, factors, p["base_discount"] * (-years * rate).exp()))
         mark = price_expiry(e, ONE, ONE)
         marks.append(mark)
-        moves = [price_expiry(e, p[side], ONE) - mark for side in ("basis_up", "basis_down")]
+        future = e.get("future", ZERO)
+        moves = [
+            price_expiry(e, p[side], ONE) - mark + future * e["var"] * (p[side] - 1)
+            for side in ("basis_up", "basis_down")
+        ]
         basis += min(*moves, ZERO) * (p["basis_add"] + p["basis_mult"] * years)
         strikes = {strike for strike, *_ in e["options"]}
         for k in strikes:
@@ -184,6 +206,7 @@ def portfolio_margin(holding, rows, p):
             if sides[0] * sides[1] < 0:
                 sides = [sum(sides)]
             static += sum(-a for a in sides if a < 0) * p["opt_pct"] * spot
+        static += abs(future) * p["perp_pct"] * spot
     static += (abs(holding["perp"]) * p["perp_pct"] + holding["base"] * p["base_pct"]) * spot
     profits = []
     for s, direction, weight in rows:
@@ -191,18 +214,9 @@ def portfolio_margin(holding, rows, p):
         for (e, factors, discount), mark in zip(prepared, marks, strict=True):
             value = price_expiry(e, s, factors[direction])
             profit += (value * discount if value > 0 else value) - mark
+            profit += e.get("future", ZERO) * e["var"] * (s - 1)
         profits.append(profit * weight)
-    deltas = [holding["perp"], holding["base"]]
-    for e in holding["expiries"]:
-        forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
-        for strike, kind, amount, vol in e["options"]:
-            sign = 1 if kind == "call" else -1
-            if years == 0:
-                slope = ONE if sign * (forward - strike) > 0 else ZERO
-            else:
-                w = vol * years.sqrt()
-                slope = distribution(sign * ((forward / strike).ln() / w + w / 2))
-            deltas.append(amount * sign * slope * e["var"] / forward)
+    deltas = list_deltas(holding)
     net, gross = abs(sum(deltas)), sum(map(abs, deltas))
     floor = (p["net_delta_pct"] * net + p["hedged_delta_pct"] * (gross - net)) * spot
     min_span = min(basis, *profits, -floor) - static
@@ -210,7 +224,10 @@ def portfolio_margin(holding, rows, p):
     first = min(holding["spot_conf"], holding["perp_conf"] if holding["perp"] else ONE)
     legs = [(first, abs(holding["perp"]) + holding["base"])]
     legs += [
-        (min(first, *e["confs"]), sum((abs(a) for _, _, a, _ in e["options"]), ZERO))
+        (
+            min(first, *e["confs"]),
+            sum((abs(a) for _, _, a, _ in e["options"]), abs(e.get("future", ZERO))),
+        )
         for e in holding["expiries"]
     ]
     charge = sum(
@@ -222,60 +239,63 @@ def portfolio_margin(holding, rows, p):
     return initial, min_span * p["mm_factor"] + total + cash, total, min_span, profits
 
 
+def standard_expiry(e, spot, p, *, initial):
+    """max(Σ legs, max loss) of one expiry."""
+    forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
+    legs = ZERO
+    for strike, kind, a, vol in e["options"]:
+        if a >= 0:
+            continue
+        mtm = a * black76(forward, strike, vol, years, kind)
+        out = max(ZERO, (strike - spot if kind == "call" else spot - strike) / spot)
+        mult = max(p["floor"], p["base"] - out) * spot
+        if kind == "call":
+            legs += mult * a + mtm if initial else p["mm_call"] * spot * a + mtm
+        else:
+            mm = min(p["mm_put"] * spot * a, p["mm_put_mtm"] * mtm) + mtm
+            legs += min(mult * a + mtm, mm * p["put_scale"]) if initial else mm
+
+    def payoff(level):
+        return sum(
+            a * max(ZERO, level - k if kind == "call" else k - level)
+            for k, kind, a, _ in e["options"]
+        )
+
+    loss = min(ZERO, payoff(ZERO), *(payoff(k) for k, *_ in e["options"]), ZERO)
+    calls = sum((a for _, kind, a, _ in e["options"] if kind == "call"), ZERO)
+    if calls < 0:
+        loss += p["unpaired_im" if initial else "unpaired_mm"] * forward * calls
+    return max(legs, loss)
+
+
+def standard_charges(holding, p):
+    """Depeg and confidence charges of initial margin, positive."""
+    spot, perp = holding["spot"], abs(holding["perp"])
+    exposed = [
+        (
+            min(holding["spot_conf"], e["confs"][0], e["confs"][2]),
+            sum((-a for *_, a, _ in e["options"] if a < 0), abs(e.get("future", ZERO))),
+        )
+        for e in holding["expiries"]
+    ]
+    exposed.append((min(holding["spot_conf"], holding["perp_conf"]), perp))
+    gap = max(ZERO, p["peg_threshold"] - holding["stable"])
+    total = gap * p["peg_factor"] * spot * sum(n for _, n in exposed)
+    for c, n in (*exposed, (holding["spot_conf"], holding["base"])):
+        if c < p["conf_threshold"]:
+            total += (1 - c) * p["conf_factor"] * spot * n
+    return total
+
+
 def standard_margin(holding, p):
-    """(IM, MM) of the rule-based margin of one underlying; dictionaries as above."""
+    """(IM, MM) of the rule-based margin of one underlying; dictionaries as above. A future is
+    rated as a perpetual at its forward, and charged as one with its expiry's confidence."""
     spot, totals = holding["spot"], []
-    shorts = ZERO
+    notional = abs(holding["perp"]) * holding["perp_price"]
+    notional += sum(abs(e.get("future", ZERO)) * (e["var"] + e["fix"]) for e in holding["expiries"])
     for initial in (True, False):
         total = holding["cash"] + holding["perp_pnl"] + holding["base"] * spot * p["base_factor"]
-        rate = p["perp_im"] if initial else p["perp_mm"]
-        total -= abs(holding["perp"]) * holding["perp_price"] * rate
-        charged = []
-        for e in holding["expiries"]:
-            forward, years = e["var"] + e["fix"], e["seconds"] / YEAR
-            legs = ZERO
-            for strike, kind, a, vol in e["options"]:
-                if a >= 0:
-                    continue
-                mtm = a * black76(forward, strike, vol, years, kind)
-                out = max(ZERO, (strike - spot if kind == "call" else spot - strike) / spot)
-                mult = max(p["floor"], p["base"] - out) * spot
-                if kind == "call":
-                    legs += mult * a + mtm if initial else p["mm_call"] * spot * a + mtm
-                else:
-                    mm = min(p["mm_put"] * spot * a, p["mm_put_mtm"] * mtm) + mtm
-                    legs += min(mult * a + mtm, mm * p["put_scale"]) if initial else mm
-
-            def payoff(level, e=e):
-                return sum(
-                    a * max(ZERO, level - k if kind == "call" else k - level)
-                    for k, kind, a, _ in e["options"]
-                )
-
-            loss = min(ZERO, payoff(ZERO), *(payoff(k) for k, *_ in e["options"]), ZERO)
-            calls = sum((a for _, kind, a, _ in e["options"] if kind == "call"), ZERO)
-            if calls < 0:
-                loss += p["unpaired_im" if initial else "unpaired_mm"] * forward * calls
-            total += max(legs, loss)
-            shorts = -sum((a for *_, a, _ in e["options"] if a < 0), ZERO)
-            charged.append((min(holding["spot_conf"], e["confs"][0], e["confs"][2]), shorts))
-        if initial:
-            perp = abs(holding["perp"])
-            charged += [
-                (min(holding["spot_conf"], holding["perp_conf"]), perp),
-                (holding["spot_conf"], holding["base"]),
-            ]
-            short_count = sum((n for _, n in charged[:-2]), ZERO)
-            if holding["stable"] < p["peg_threshold"]:
-                gap = p["peg_threshold"] - holding["stable"]
-                total -= gap * p["peg_factor"] * spot * (perp + short_count)
-            total -= sum(
-                (
-                    (1 - c) * p["conf_factor"] * spot * n
-                    for c, n in charged
-                    if c < p["conf_threshold"]
-                ),
-                ZERO,
-            )
-        totals.append(total)
+        total -= notional * p["perp_im" if initial else "perp_mm"]
+        total += sum(standard_expiry(e, spot, p, initial=initial) for e in holding["expiries"])
+        totals.append(total - standard_charges(holding, p) if initial else total)
     return tuple(totals)

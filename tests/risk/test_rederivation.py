@@ -64,6 +64,7 @@ def expiries_of(draw, spot: int, seconds: int) -> ExpiryPosition:
         draw(confidences),
         draw(confidences),
         draw(st.sampled_from((0, 12_822 * WAD // 10**6, WAD // 3))),
+        draw(st.one_of(st.just(0), amounts)),
     )
 
 
@@ -119,6 +120,9 @@ def compute_span_bound(portfolio: Portfolio, factor: Decimal) -> Decimal:
     """
     held = sum(abs(dec(o.amount_wad)) for e in portfolio.expiries for o in e.options)
     linear = dec(portfolio.base_wad) + abs(dec(portfolio.perp_wad))
+    # The delta of a future is floored, as that of an option.
+    held += sum(abs(dec(e.future_wad)) for e in portfolio.expiries)
+    linear += sum(abs(dec(e.future_wad)) for e in portfolio.expiries)
     own = 3 * linear + held + held * (12 * dec(portfolio.spot_wad) + 1) + 8
     return compute_option_bound(portfolio, factor) + own * UNIT
 
