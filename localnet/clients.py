@@ -198,10 +198,8 @@ class Chain:
                 return found
             self._turn()
             await asyncio.sleep(_PAUSE_S)
-        if match is None:
-            self._signers.pop(address, None)
-        else:
-            self._signers[address] = SignerState(used.chain_id, used.account_number, int(match[1]))
+        # What was expected then is old by now, if another program spends the key too: ask again.
+        self._signers.pop(address, None)
         return None
 
     def _turn(self) -> None:
