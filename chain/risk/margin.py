@@ -211,6 +211,38 @@ def compute_shortfall_uusd(equity_uusd: int, requirement_uusd: int, ratio: tuple
     return max(0, ceil_div(requirement_uusd * numerator, denominator) - equity_uusd)
 
 
+def compute_better_deposit_uusd(equity_uusd: int, maintenance_uusd: int) -> int:
+    """The least addition to equity that makes the state better by a step or more; 0 when healthy.
+
+    Cash adds to equity exactly what it is and changes no requirement.
+    """
+    state = compute_margin_state(equity_uusd, maintenance_uusd)
+    if state is MarginState.BANKRUPT:
+        return -equity_uusd
+    for left, numerator, denominator in _THRESHOLDS:
+        if state is left:
+            return compute_shortfall_uusd(equity_uusd, maintenance_uusd, (numerator, denominator))
+    return 0
+
+
+def compare_ratios(left: tuple[int, int], right: tuple[int, int]) -> int:
+    """Below, at or above 0 as the first (E, MMR) is worse than, like or better than the second.
+
+    By cross-multiplication; without a requirement an account is worse than all others when its
+    equity is below zero, and better than all others otherwise.
+    """
+    sides = []
+    for equity_uusd, maintenance_uusd in (left, right):
+        sign = 0 if maintenance_uusd else (-1 if equity_uusd < 0 else 1)
+        sides.append((sign, equity_uusd, maintenance_uusd))
+    (left_sign, left_equity, left_asked), (right_sign, right_equity, right_asked) = sides
+    if left_sign != right_sign:
+        return left_sign - right_sign
+    if left_sign:
+        return left_equity - right_equity
+    return left_equity * right_asked - right_equity * left_asked
+
+
 def compute_position_value_uusd(size_quantums: int, price_wad: int, quantum_decimals: int) -> int:
     """The value floor(size·P) in uusd, signed; floored toward minus infinity, so never in the
     holder's favour.

@@ -1,5 +1,6 @@
 """Queries of margin accounts."""
 
+from functools import cmp_to_key
 from itertools import islice
 from typing import Final, cast
 
@@ -20,15 +21,18 @@ from chain.modules.accounts.types import (
     parse_account_id,
 )
 from chain.modules.bank import state as bank
+from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state as markets
 from chain.modules.scenarios import state as scenarios
-from chain.risk.margin import LinearTerms, compute_gmr_ppm
+from chain.risk.margin import LinearTerms, compare_ratios, compute_gmr_ppm
 from chain.risk.netting import VenueMargin
 from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
 from chain.units import ceil_div, clamp
 
 LIQUIDATABLE_MAX: Final = 200
+LIQUIDATABLE_COMPUTED_MAX: Final = 500
+"""Accounts that one query computes to find those of the lowest ratio."""
 
 
 def query_account(ctx: Context, request: pb.QueryAccountRequest) -> pb.QueryAccountResponse:
@@ -156,13 +160,16 @@ def _encode_underlying(ctx: Context, line: UnderlyingMargin) -> pb.UnderlyingMar
     )
 
 
-def compute_withdrawable_uusd(margin: AccountMargin) -> int:
-    """The cash whose withdrawal keeps E_initial >= IMR and GMR >= 1.25; prices are not judged."""
-    numerator, denominator = accounts_margin.WITHDRAWAL_RATIO
-    free_initial = margin.equity_initial_uusd - margin.initial_uusd
-    free_ratio = margin.equity_uusd - ceil_div(margin.maintenance_uusd * numerator, denominator)
-    if not margin.positions:
+def compute_withdrawable_uusd(ctx: Context, margin: AccountMargin) -> int:
+    """The cash whose withdrawal keeps E_initial >= IMR, GMR >= 1.25 and the leverage; prices are
+    not judged.
+    """
+    if not margin.positions and not margin.venues:
         return max(0, margin.cash_uusd)
+    numerator, denominator = accounts_margin.WITHDRAWAL_RATIO
+    needed = ceil_div(margin.worst_notional_uusd, state.get_params(ctx).leverage_max)
+    free_initial = margin.equity_initial_uusd - max(margin.initial_uusd, needed)
+    free_ratio = margin.equity_uusd - ceil_div(margin.maintenance_uusd * numerator, denominator)
     return clamp(min(free_initial, free_ratio), 0, max(0, margin.cash_uusd))
 
 
@@ -184,7 +191,7 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         initial_uusd=str(margin.initial_uusd),
         gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
         state=cast("accounts_pb2.MarginState", margin.state.value),
-        withdrawable_uusd=str(compute_withdrawable_uusd(margin)),
+        withdrawable_uusd=str(compute_withdrawable_uusd(ctx, margin)),
         liens=[_encode_lien(line) for line in margin.liens],
         positions=[_encode_position(ctx, line) for line in margin.positions],
         margin_mode=cast("accounts_pb2.MarginMode", margin.mode.value),
@@ -216,20 +223,34 @@ def query_margin(ctx: Context, request: pb.QueryMarginRequest) -> pb.QueryMargin
 def query_liquidatable(
     ctx: Context, request: pb.QueryLiquidatableRequest
 ) -> pb.QueryLiquidatableResponse:
-    """Accounts last seen below a ratio of 1, the worst state first."""
+    """Accounts last seen below a ratio of 1, the lowest ratio of now first.
+
+    They are found by their recorded states, the worst first, and computed; no other is looked at.
+    """
     limit = min(request.limit or LIQUIDATABLE_MAX, LIQUIDATABLE_MAX)
-    found = islice(state.iterate_liquidatable(ctx), limit)
-    return pb.QueryLiquidatableResponse(
-        accounts=[
-            accounts_pb2.AccountMarginState(
-                owner=account_id.owner,
-                number=account_id.number,
-                state=cast("accounts_pb2.MarginState", margin_state.value),
-                since_height=state.get_margin_state(ctx, account_id)[1],
-            )
-            for account_id, margin_state in found
-        ]
-    )
+    listed = list(islice(state.iterate_liquidatable(ctx), LIQUIDATABLE_COMPUTED_MAX + 1))
+    shared = SharedReads()
+    found = []
+    for account_id, recorded in listed[:LIQUIDATABLE_COMPUTED_MAX]:
+        account = state.require_account(ctx, account_id)
+        margin = accounts_margin.compute_account_margin(ctx, account, shared=shared)
+        found.append((margin, account_id, recorded))
+    ratios = cmp_to_key(compare_ratios)
+    found.sort(key=lambda line: (ratios((line[0].equity_uusd, line[0].maintenance_uusd)), line[1]))
+    response = pb.QueryLiquidatableResponse(is_partial=len(listed) > LIQUIDATABLE_COMPUTED_MAX)
+    for margin, account_id, recorded in found[:limit]:
+        gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
+        response.accounts.add(
+            owner=account_id.owner,
+            number=account_id.number,
+            state=cast("accounts_pb2.MarginState", recorded.value),
+            since_height=state.get_margin_state(ctx, account_id)[1],
+            state_now=cast("accounts_pb2.MarginState", margin.state.value),
+            equity_uusd=str(margin.equity_uusd),
+            maintenance_uusd=str(margin.maintenance_uusd),
+            gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
+        )
+    return response
 
 
 def query_ledger(ctx: Context, request: pb.QueryLedgerRequest) -> pb.QueryLedgerResponse:

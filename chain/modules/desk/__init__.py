@@ -3,7 +3,7 @@
 from typing import Final
 
 from chain._pb.margin.desk.v1 import query_pb2
-from chain.modules.desk import queries
+from chain.modules.desk import explain, queries
 from chain.runtime.module import Module, QueryRoute
 
 _QUERY: Final = "/margin.desk.v1.Query/"
@@ -40,6 +40,12 @@ MODULE = Module(
             query_pb2.QueryGreeksRequest,
             query_pb2.QueryGreeksResponse,
             queries.query_greeks,
+        ),
+        QueryRoute(
+            _QUERY + "Explain",
+            query_pb2.QueryExplainRequest,
+            query_pb2.QueryExplainResponse,
+            explain.query_explain,
         ),
     ),
 )

@@ -4,7 +4,7 @@ Each works on a branch of the state that is dropped, and asks the same margin fu
 chain decides by; so an answer is what the chain would say. Work is bounded a query.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Final, NamedTuple, cast
@@ -19,6 +19,7 @@ from chain.modules.accounts.types import Account, AccountId, AccountMargin, pars
 from chain.modules.collateral import caps
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral
+from chain.modules.desk.probing import PriceProbe, is_below_requirement, set_price
 from chain.modules.markets import matching
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import Side, TimeInForce
@@ -43,9 +44,6 @@ UNDERLYINGS_MAX: Final = 16
 """Underlyings whose liquidation prices one query looks for."""
 PRICE_MOVES_PPM: Final = (-500_000, -300_000, -150_000, -50_000, 0, 50_000, 150_000, 300_000)
 VOLATILITY_MOVES_PPM: Final = (-300_000, 0, 450_000)
-_PRICE_UNIT: Final = 10**12
-"""Liquidation prices are exact to a uusd a unit."""
-_LADDER_STEPS: Final = 24
 _WAD_DECIMALS: Final = 18
 _VOLATILITY_MAX_WAD: Final = 100 * WAD
 
@@ -88,24 +86,13 @@ def _parse_move(text: str) -> Move:
 # Changing a copy
 
 
-def _set_price(ctx: Context, asset: str, price_wad: int) -> None:
-    """Write a supposed price, as one that has arrived."""
-    price = oracle.get_price(ctx, asset)
-    if price is None:
-        raise InvalidRequest(f"{asset[:32]!r} has no price to move; query the oracle's prices")
-    oracle.set_price(
-        ctx,
-        replace(price, price_wad=price_wad, raw_median_wad=price_wad, step_bound_active=False),
-    )
-
-
 def _apply_move(ctx: Context, move: Move) -> None:
     """Move a price and a volatility on a branch."""
     price = oracle.get_price(ctx, move.asset)
     if price is None:
         raise InvalidRequest(f"{move.asset[:32]!r} has no price to move; query the oracle's prices")
     moved = max(1, floor_div(price.price_wad * (PPM + move.price_ppm), PPM))
-    _set_price(ctx, move.asset, moved)
+    set_price(ctx, move.asset, moved)
     record = oracle.get_volatility_record(ctx, move.asset)
     if record is None or move.volatility_ppm == 0:
         return
@@ -251,49 +238,6 @@ def query_risk_matrix(
 # Liquidation prices
 
 
-def _is_below(ctx: Context, account: Account, asset: str, price_units: int) -> bool:
-    """Whether equity is below the requirement at a price in units of a uusd."""
-    child = ctx.branch()
-    _set_price(child, asset, max(1, price_units * _PRICE_UNIT))
-    margin = accounts_margin.compute_account_margin(child, account)
-    return margin.equity_uusd < margin.maintenance_uusd
-
-
-def _build_ladder(price_units: int, *, is_up: bool) -> Iterator[int]:
-    """Prices to look at, outward: to sixteen times, or down to a thousandth."""
-    for step in range(1, _LADDER_STEPS + 1):
-        if is_up:
-            yield price_units + ceil_div(15 * price_units * step**2, _LADDER_STEPS**2)
-        else:
-            yield max(
-                ceil_div(price_units, 1_000), price_units - price_units * step // _LADDER_STEPS
-            )
-
-
-def find_liquidation_units(
-    ctx: Context, account: Account, asset: str, price_units: int, *, is_up: bool
-) -> int | None:
-    """The nearest price on one side at which equity is below the requirement, or None.
-
-    The first rung of a ladder that is below brackets it; bisection finds it to the unit. A stretch
-    below that begins and ends between two rungs is not seen.
-    """
-    safe = price_units
-    for rung in _build_ladder(price_units, is_up=is_up):
-        if not _is_below(ctx, account, asset, rung):
-            safe = rung
-            continue
-        unsafe = rung
-        while abs(unsafe - safe) > 1:
-            middle = (safe + unsafe) // 2
-            if _is_below(ctx, account, asset, middle):
-                unsafe = middle
-            else:
-                safe = middle
-        return unsafe
-    return None
-
-
 def query_liquidation_prices(
     ctx: Context, request: pb.QueryLiquidationPricesRequest
 ) -> pb.QueryLiquidationPricesResponse:
@@ -308,13 +252,11 @@ def query_liquidation_prices(
         price = oracle.get_price(ctx, asset)
         assert price is not None
         row = response.prices.add(asset=asset, price_wad=str(price.price_wad))
-        units = floor_div(price.price_wad, _PRICE_UNIT)
-        if is_liquidatable or units == 0:
+        if is_liquidatable:
             continue
-        below = find_liquidation_units(ctx, account, asset, units, is_up=False)
-        above = find_liquidation_units(ctx, account, asset, units, is_up=True)
-        row.below_wad = "" if below is None else str(below * _PRICE_UNIT)
-        row.above_wad = "" if above is None else str(above * _PRICE_UNIT)
+        probe = PriceProbe(ctx, account, asset, price.price_wad)
+        row.below_wad = probe.find(is_below_requirement, is_up=False)
+        row.above_wad = probe.find(is_below_requirement, is_up=True)
     return response
 
 

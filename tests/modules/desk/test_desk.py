@@ -9,7 +9,7 @@ from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, MarginMode
 from chain.modules.collateral.errors import CapExceeded
-from chain.modules.desk import queries
+from chain.modules.desk import probing, queries
 from chain.modules.oracle import state as oracle
 from chain.runtime.errors import InvalidRequest
 from chain.units import WAD
@@ -139,7 +139,7 @@ def test_a_matrix_is_bounded():
 
 def is_below_at(ctx, asset, price_wad, owner):
     child = ctx.branch()
-    queries._set_price(child, asset, price_wad)
+    probing.set_price(child, asset, price_wad)
     found = get_margin(child, owner)
     return found.equity_uusd < found.maintenance_uusd
 
@@ -167,7 +167,7 @@ def test_a_liquidation_price_is_exact_to_its_unit(owner):
 
 def test_an_account_below_its_requirement_is_said_to_be():
     ctx = build_world(ether=60)
-    queries._set_price(ctx, "ETH", 1_000 * WAD)
+    probing.set_price(ctx, "ETH", 1_000 * WAD)
     answer = queries.query_liquidation_prices(ctx, pb.QueryLiquidationPricesRequest(owner=ALICE))
     assert answer.is_liquidatable
     assert answer.prices[0].below_wad == answer.prices[0].above_wad == ""
@@ -206,7 +206,7 @@ def test_greeks_are_of_positions_and_collateral_together():
     assert row.gamma_wad == row.vega_wad == "0"
     # A dollar more moves gross value by the delta.
     moved = ctx.branch()
-    queries._set_price(moved, "ETH", 2_001 * WAD)
+    probing.set_price(moved, "ETH", 2_001 * WAD)
     before, after = get_margin(ctx), get_margin(moved)
     gross = after.unrealised_uusd - before.unrealised_uusd
     gross += after.liens[0].value.value_uusd - before.liens[0].value.value_uusd
