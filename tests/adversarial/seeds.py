@@ -11,6 +11,7 @@ from chain._pb.margin.collateral.v1 import tx_pb2 as collateral_tx
 from chain._pb.margin.council.v1 import council_pb2
 from chain._pb.margin.insurance.v1 import tx_pb2 as insurance_tx
 from chain._pb.margin.liquidation.v1 import tx_pb2 as liquidation_tx
+from chain._pb.margin.markets.v1 import markets_pb2
 from chain._pb.margin.markets.v1 import tx_pb2 as markets_tx
 from chain._pb.margin.oracle.v1 import tx_pb2 as oracle_tx
 from chain._pb.margin.params.v1 import params_pb2
@@ -23,8 +24,10 @@ from chain.modules.markets import state as markets
 from chain.modules.oracle import state as oracle
 from chain.modules.params import state as params
 from chain.runtime.router import pack
+from chain.units import WAD
 from tests.adversarial.world import World
-from tests.modules.economy import BUY, ETHER, POST, SELL, USD, build_market, order
+from tests.modules.economy import BUY, ETHER, GOOD, POST, SELL, USD, build_market, order
+from tests.modules.instruments import CALL, SPOT, build_option
 from tests.modules.margin_network import build_asset, build_listing
 from tests.support.testchain import DENOM, TestChain
 from tests.twochain.test_margin import ETH
@@ -66,6 +69,18 @@ def _build_base(world: World, chain: TestChain) -> list[Message]:
     ]
 
 
+def _build_series() -> Message:
+    template = build_option()
+    template.id = template.strike_wad = ""
+    template.option_kind = markets_pb2.OPTION_KIND_UNSPECIFIED
+    return markets_tx.MsgListOptionSeries(
+        authority=AUTHORITY,
+        template=template,
+        strikes_wad=[str(1_900 * WAD), str(2_100 * WAD)],
+        kinds=[markets_pb2.OPTION_KIND_CALL, markets_pb2.OPTION_KIND_PUT],
+    )
+
+
 def _build_hub(world: World) -> list[Message]:
     alice, bob, carol = (world.address(name) for name in ("alice", "bob", "carol"))
     ctx = world.hub.read_context()
@@ -90,6 +105,17 @@ def _build_hub(world: World) -> list[Message]:
         markets_tx.MsgCancelAll(owner=carol),
         markets_tx.MsgListMarket(authority=AUTHORITY, market=build_market(id="ETH-PERP")),
         markets_tx.MsgUpdateMarket(authority=AUTHORITY, market=build_market()),
+        _build_series(),
+        markets_tx.MsgDepositBase(owner=carol, market=SPOT, amount=str(ETH)),
+        markets_tx.MsgWithdrawBase(owner=alice, market=SPOT, amount=str(ETH // 2)),
+        markets_tx.MsgPlaceOrder(
+            owner=bob,
+            market=CALL,
+            side=BUY,
+            size_quantums=str(ETHER),
+            price_wad=str(50 * WAD),
+            time_in_force=GOOD,
+        ),
         collateral_tx.MsgRegisterRoute(authority=AUTHORITY, route=new_route),
         collateral_tx.MsgUpdateRoute(
             authority=AUTHORITY,

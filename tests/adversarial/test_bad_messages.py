@@ -18,6 +18,7 @@ from chain.modules.council.types import authority_address
 from chain.units import WAD
 from tests.adversarial.world import World, assert_alive, assert_refused, judge_message
 from tests.modules.economy import BUY, ETHER, POST, SELL, order
+from tests.modules.instruments import SPOT
 from tests.modules.margin_network import build_asset, build_listing
 from tests.support.testchain import DENOM
 from tests.twochain.test_margin import ETH
@@ -309,6 +310,7 @@ def test_what_only_the_council_may_send(world: World) -> None:
         lambda who: markets_tx.MsgUpdateParams(authority=who),
         lambda who: markets_tx.MsgListMarket(authority=who),
         lambda who: markets_tx.MsgUpdateMarket(authority=who),
+        lambda who: markets_tx.MsgListOptionSeries(authority=who),
         lambda who: validators_pb2.MsgUpdateValidator(authority=who, power=1),
     ]
     for make in hub:
@@ -330,6 +332,8 @@ def test_somebody_elses_everything(world: World) -> None:
         trade(world),
         accounts_tx.MsgWithdrawCash(owner=world.address("alice"), amount_uusd="1"),
         markets_tx.MsgCancelAll(owner=world.address("alice")),
+        markets_tx.MsgDepositBase(owner=world.address("alice"), market=SPOT, amount="1"),
+        markets_tx.MsgWithdrawBase(owner=world.address("alice"), market=SPOT, amount="1"),
         bid(world),
     ):
         verdict = judge_message(world.hub, message, signer="erin")

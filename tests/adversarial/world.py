@@ -17,6 +17,7 @@ from chain._pb.margin.council.v1 import council_pb2
 from chain._pb.margin.insurance.v1 import tx_pb2 as insurance_tx
 from chain._pb.margin.liquidation.v1 import tx_pb2 as liquidation_tx
 from chain._pb.margin.markets.v1 import markets_pb2
+from chain._pb.margin.markets.v1 import tx_pb2 as markets_tx
 from chain._pb.margin.oracle.v1 import oracle_pb2
 from chain._pb.margin.vault.v1 import tx_pb2 as vault_tx
 from chain._pb.tendermint.abci import types_pb2 as abci
@@ -40,6 +41,7 @@ from tests.modules.economy import (
     build_market,
     order,
 )
+from tests.modules.instruments import ETH_DENOM, SPOT, build_future, build_option, build_spot
 from tests.support.testchain import DENOM, Account, TestChain, to_commit_info
 from tests.twochain.chain import Clock, IbcChain
 from tests.twochain.path import Endpoint, Path
@@ -224,12 +226,15 @@ def build_council() -> dict[str, Any]:
 
 
 def build_hub(clock: Clock, feed: Feed) -> IbcChain:
-    """A hub of four validators whose feeds vote, with a market and five traders."""
-    coins = {DENOM: 10**12, "uusd": 10**6 * USD}
+    """A hub of four validators whose feeds vote, with a market of each kind and five traders."""
+    coins = {DENOM: 10**12, "uusd": 10**6 * USD, ETH_DENOM: 10 * ETH}
     oracle_params = build_oracle_params()
     oracle_params.assets.extend([build_asset_params("ETH"), build_asset_params("USDC")])
     markets = markets_pb2.GenesisState(
-        params=build_markets_params(), markets=[build_market()], next_order_id=1, next_fill_id=1
+        params=build_markets_params(),
+        markets=[build_market(), build_option(), build_future(), build_spot()],
+        next_order_id=1,
+        next_fill_id=1,
     )
     modules = tuple(oracle.module(feed) if m.name == "oracle" else m for m in HUB.modules)
     return IbcChain(
@@ -279,6 +284,8 @@ def play_story(world: World) -> World:
         "alice",
         insurance_tx.MsgFundInsurance(sender=world.address("alice"), amount_uusd=str(9_000 * USD)),
     )
+    base = markets_tx.MsgDepositBase(owner=world.address("alice"), market=SPOT, amount=str(ETH))
+    world.act(hub, "alice", base)
     world.act(hub, "alice", order(world.address("alice"), SELL, 70 * ETHER, 200_000))
     world.act(hub, "dave", order(world.address("dave"), BUY, 60 * ETHER, 200_000))
     world.act(hub, "carol", order(world.address("carol"), BUY, 5 * ETHER, 200_000))

@@ -23,7 +23,8 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         state.set_lock(ctx, lock)
     for holding in genesis.holdings:
         for name in ("pending", "liened", "released", "seized"):
-            parse_nonnegative(getattr(holding, name), name)
+            # An amount left out is zero, and is stored as one.
+            setattr(holding, name, str(parse_nonnegative(getattr(holding, name), name)))
         state.set_holding(ctx, holding)
     for order in genesis.orders:
         state.set_order(ctx, order)
