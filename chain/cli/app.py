@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from pydantic import ValidationError
 
-from chain.cli import genesis, keys, nodes, risk
+from chain.cli import genesis, keys, nodes, recompute, risk
 from chain.cli.generic import query_app, tx_app
 from chain.cli.session import (
     DEFAULT_HOME,
@@ -48,6 +48,7 @@ app.add_typer(query_app, name="q", hidden=True)
 app.add_typer(risk.app, name="risk")
 app.add_typer(nodes.config_app, name="config")
 app.add_typer(nodes.comet_app, name="comet")
+risk.app.command(name="recompute")(recompute.recompute)
 app.command(name="init")(nodes.init)
 app.command(name="start")(nodes.start)
 app.command(name="status")(nodes.status)
