@@ -8,13 +8,10 @@ risk.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from chain.modules.accounts.types import PositionMargin
-from chain.modules.markets import state as markets
+from chain.modules.accounts.types import PositionMargin, UnderlyingTerms
 from chain.modules.markets.marks import Forward
-from chain.modules.markets.types import InstrumentKind, Market, OptionKind, RestingOrder
-from chain.modules.scenarios.types import UnderlyingRules
+from chain.modules.markets.types import InstrumentKind
 from chain.risk.portfolio import ExpiryPosition, OptionPosition, Portfolio
-from chain.runtime.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +29,6 @@ class Reach:
     def ends(self) -> tuple[int, ...]:
         """The amounts to try, without repetition; the one held first."""
         return tuple(dict.fromkeys((self.now, self.low, self.high)))
-
-
-@dataclass(frozen=True, slots=True)
-class UnderlyingTerms:
-    """What margin knows of an underlying besides its positions, WAD.
-
-    `is_portfolio`: priced by its scenario set; `rules` None without governed rules. `latency_wad`
-    is L of the slowest route of the account's liens, which the discount of option value sees.
-    """
-
-    asset: str
-    spot_wad: int
-    rules: UnderlyingRules | None
-    is_portfolio: bool
-    stable_wad: int
-    confidence_wad: int
-    rate_wad: int = 0
-    latency_wad: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +73,30 @@ class Exposure:
         return any(expiry.options for expiry in self.expiries)
 
 
-def _compute_reach(market: Market, line: PositionMargin, orders: Sequence[RestingOrder]) -> Reach:
-    scale: int = 10 ** (18 - market.quantum_decimals)
-    bought = sold = 0
-    for order in orders:
-        if order.market != market.id or order.reduce_only:
-            continue
-        amount = order.remaining_steps * market.step_quantums * scale
-        if order.side.sign > 0:
-            bought += amount
-        else:
-            sold += amount
+def _compute_reach(line: PositionMargin) -> Reach:
+    scale: int = 10 ** (18 - line.contract.quantum_decimals)
     held = line.position.size_quantums * scale
-    return Reach(held, held - sold, held + bought)
+    return Reach(held, held - line.sold_quantums * scale, held + line.bought_quantums * scale)
 
 
-def _add_dated(
-    expiries: dict[int, ExpiryExposure], market: Market, line: PositionMargin, reach: Reach
-) -> None:
-    forward = line.mark.forward
+def _add_dated(expiries: dict[int, ExpiryExposure], line: PositionMargin, reach: Reach) -> None:
+    forward, contract = line.mark.forward, line.contract
     assert forward is not None, "a dated market is marked from its forward"
-    expiry = expiries.get(market.expiry_time_s)
-    if market.kind is InstrumentKind.FUTURE:
-        before = expiry or ExpiryExposure(market.expiry_time_s, forward)
-        expiries[market.expiry_time_s] = replace(before, future=before.future + reach)
+    settlement_s = contract.expiry_time_s
+    expiry = expiries.get(settlement_s)
+    if line.kind is InstrumentKind.FUTURE:
+        before = expiry or ExpiryExposure(settlement_s, forward)
+        expiries[settlement_s] = replace(before, future=before.future + reach)
         return
     known = expiry.options if expiry is not None else ()
     options = {(option.strike_wad, option.is_call): option for option in known}
-    key = (market.strike_wad, market.option_kind is OptionKind.CALL)
+    key = (contract.strike_wad, contract.is_call)
     held = options.get(key, OptionExposure(*key, line.mark.volatility_wad, Reach()))
     volatility = max(held.volatility_wad, line.mark.volatility_wad)
     options[key] = OptionExposure(*key, volatility, held.reach + reach)
     # Options are marked at a rounded spot; the future beside them follows their forward.
-    expiries[market.expiry_time_s] = ExpiryExposure(
-        market.expiry_time_s,
+    expiries[settlement_s] = ExpiryExposure(
+        settlement_s,
         forward,
         expiry.future if expiry else Reach(),
         tuple(options[key] for key in sorted(options)),
@@ -135,10 +104,7 @@ def _add_dated(
 
 
 def collect_exposures(
-    ctx: Context,
-    lines: Sequence[PositionMargin],
-    orders: Sequence[RestingOrder],
-    terms: Mapping[str, UnderlyingTerms],
+    lines: Sequence[PositionMargin], terms: Mapping[str, UnderlyingTerms]
 ) -> dict[str, Exposure]:
     """The exposures of an account by asset, ascending; lines in any order give the same."""
     exposures: dict[str, Exposure] = {}
@@ -147,16 +113,15 @@ def collect_exposures(
         exposure = exposures.setdefault(line.asset, Exposure(terms[line.asset]))
         exposure.linear_maintenance_uusd += line.maintenance_uusd
         exposure.linear_initial_uusd += line.initial_uusd
-        if line.mark.forward is not None and line.mark.forward.is_final:
+        if line.is_settled:
             continue
-        market = markets.require_market(ctx, line.market)
-        reach = _compute_reach(market, line, orders)
+        reach = _compute_reach(line)
         if line.kind is InstrumentKind.PERPETUAL:
             exposure.perp += reach
         elif line.kind is InstrumentKind.SPOT:
             exposure.base += reach
         else:
-            _add_dated(expiries.setdefault(line.asset, {}), market, line, reach)
+            _add_dated(expiries.setdefault(line.asset, {}), line, reach)
     for asset, dated in expiries.items():
         exposures[asset].expiries = tuple(dated[key] for key in sorted(dated))
     return exposures

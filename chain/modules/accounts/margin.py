@@ -4,25 +4,30 @@ Other modules import this module, not its names: `from chain.modules.accounts im
 reads collateral, markets and oracle, which in turn read accounts, and only modules may be circular.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from chain.modules.accounts import freshness, portfolio_margin, standard_margin, state
 from chain.modules.accounts.errors import InsufficientMargin
-from chain.modules.accounts.exposures import UnderlyingTerms, collect_exposures
 from chain.modules.accounts.reads import MarketReads, read_market, read_rules, read_underlying
+from chain.modules.accounts.requirement import (
+    RequirementInputs,
+    attribute,
+    compute_requirement,
+    count_base_uusd,
+    count_option_uusd,
+)
 from chain.modules.accounts.types import (
     Account,
     AccountMargin,
+    Contract,
     LienKey,
     LienMargin,
     MarginMode,
-    PortfolioRequirement,
     Position,
     PositionMargin,
-    StandardUnderlying,
-    UnderlyingMargin,
+    UnderlyingTerms,
     UnitTerms,
 )
 from chain.modules.collateral import measurement as collateral
@@ -30,7 +35,7 @@ from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral_state
 from chain.modules.markets import state as markets
 from chain.modules.markets.marks import Mark
-from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
+from chain.modules.markets.types import InstrumentKind, Market, OptionKind, RestingOrder, Side
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
@@ -99,7 +104,7 @@ class _Draft:
     position: Position
     mark: Mark
     value_uusd: int
-    orders: Sequence[RestingOrder]
+    risks: Sequence[OrderRisk]
     terms: UnderlyingTerms
     profit_ppm: int
 
@@ -123,6 +128,13 @@ class _Draft:
             market=market.id,
             asset=market.asset,
             kind=market.kind,
+            contract=Contract(
+                market.kind,
+                market.quantum_decimals,
+                market.expiry_time_s,
+                market.strike_wad,
+                market.option_kind is OptionKind.CALL and market.kind is InstrumentKind.OPTION,
+            ),
             position=self.position,
             mark=self.mark,
             price_wad=self.mark.price_wad,
@@ -137,7 +149,16 @@ class _Draft:
             worst_size_quantums=worst_size_quantums,
             worst_notional_uusd=worst_notional_uusd,
             order_loss_uusd=order_loss_uusd,
+            bought_quantums=sum(
+                risk.size_quantums for risk in self.risks if risk.size_quantums > 0
+            ),
+            sold_quantums=-sum(risk.size_quantums for risk in self.risks if risk.size_quantums < 0),
         )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the mark is a settlement price."""
+        return self.mark.forward is not None and self.mark.forward.is_final
 
 
 def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
@@ -151,10 +172,9 @@ def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
     unrealised = draft.value_uusd - draft.position.cost_uusd - funding
     price_wad = draft.mark.price_wad
     terms = reads.terms
-    worst = compute_open_order_risk(size, _compute_order_risks(market, price_wad, draft.orders))
+    worst = compute_open_order_risk(size, draft.risks)
     worst_notional = compute_position_magnitude_uusd(worst.worst_size_quantums, price_wad, decimals)
     held = compute_position_magnitude_uusd(size, price_wad, decimals)
-    is_settled = draft.mark.forward is not None and draft.mark.forward.is_final
     maintenance = compute_requirement_uusd(held, terms.maintenance_ppm, reads.latency_ppm)
     initial = compute_requirement_uusd(worst_notional, terms.initial_ppm, reads.latency_initial_ppm)
     return draft.build(
@@ -165,8 +185,8 @@ def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
         equity_initial_uusd=compute_initial_profit_uusd(unrealised, draft.profit_ppm),
         terms=terms,
         # The settlement price moves no more: what has settled has no risk.
-        maintenance_uusd=0 if is_settled else maintenance,
-        initial_uusd=0 if is_settled else initial,
+        maintenance_uusd=0 if draft.is_settled else maintenance,
+        initial_uusd=0 if draft.is_settled else initial,
         worst_size_quantums=worst.worst_size_quantums,
         worst_notional_uusd=worst_notional,
         order_loss_uusd=worst.loss_uusd,
@@ -180,17 +200,17 @@ def _compute_option(market: Market, draft: _Draft) -> PositionMargin:
     buy that fills loses its premium and fee, a sell its fee.
     """
     size, decimals = draft.position.size_quantums, market.quantum_decimals
-    cost = draft.position.cost_uusd
-    unrealised = draft.value_uusd - cost
-    risks = _compute_order_risks(market, draft.mark.price_wad, draft.orders)
+    risks = draft.risks
     worst = compute_open_order_risk(size, risks)
-    forward = draft.mark.forward
-    if draft.terms.is_portfolio or (forward is not None and forward.is_final):
-        equity = unrealised
-        initial = compute_initial_profit_uusd(unrealised, draft.profit_ppm)
-        loss = worst.loss_uusd
-    else:
-        equity = initial = -cost
+    equity, initial = count_option_uusd(
+        draft.terms,
+        draft.value_uusd,
+        draft.position.cost_uusd,
+        draft.profit_ppm,
+        is_settled=draft.is_settled,
+    )
+    loss = worst.loss_uusd
+    if not (draft.terms.is_portfolio or draft.is_settled):
         loss = sum(
             risk.fee_uusd + (risk.notional_uusd if risk.size_quantums > 0 else 0) for risk in risks
         )
@@ -198,7 +218,7 @@ def _compute_option(market: Market, draft: _Draft) -> PositionMargin:
     shortest = size + sum(risk.size_quantums for risk in risks if risk.size_quantums < 0)
     return draft.build(
         market,
-        unrealised_uusd=unrealised,
+        unrealised_uusd=draft.value_uusd - draft.position.cost_uusd,
         equity_uusd=equity,
         equity_initial_uusd=initial,
         worst_size_quantums=worst.worst_size_quantums,
@@ -217,34 +237,19 @@ def _compute_spot(ctx: Context, market: Market, draft: _Draft) -> PositionMargin
     It is paid for, so it adds no leverage. An order loses what it pays over what it brings, by the
     same count.
     """
-    terms = draft.terms
-
-    def count(value_uusd: int) -> int:
-        if terms.is_portfolio:
-            return floor_div(value_uusd * WAD, terms.stable_wad)
-        return standard_margin.compute_initial_base_value_uusd(terms, value_uusd)
-
-    counted = count(draft.value_uusd)
-    maintenance = (
-        counted
-        if terms.is_portfolio
-        else standard_margin.compute_base_value_uusd(terms, draft.value_uusd, ctx.time_s)
-    )
-    risks = _compute_order_risks(market, draft.mark.price_wad, draft.orders)
-    worst = compute_open_order_risk(draft.position.size_quantums, risks)
+    equity, initial = count_base_uusd(draft.terms, draft.value_uusd, ctx.time_s)
+    worst = compute_open_order_risk(draft.position.size_quantums, draft.risks)
     loss = 0
-    for risk in risks:
-        against = (
-            risk.notional_uusd - count(risk.value_uusd)
-            if risk.size_quantums > 0
-            # Rounded up: the parts of a sum may count for one uusd less each.
-            else -count(-risk.value_uusd) - risk.notional_uusd
-        )
-        loss += max(0, against) + risk.fee_uusd
+    for risk in draft.risks:
+        # A sale rounds what it takes away up: parts of a sum may count for one uusd less each.
+        brought = risk.value_uusd if risk.size_quantums > 0 else -risk.value_uusd
+        _, counted = count_base_uusd(draft.terms, brought, ctx.time_s)
+        paid = risk.notional_uusd if risk.size_quantums > 0 else -risk.notional_uusd
+        loss += max(0, paid - counted) + risk.fee_uusd
     return draft.build(
         market,
-        equity_uusd=maintenance,
-        equity_initial_uusd=counted,
+        equity_uusd=equity,
+        equity_initial_uusd=initial,
         worst_size_quantums=worst.worst_size_quantums,
         order_loss_uusd=loss,
     )
@@ -270,7 +275,7 @@ def compute_position_margin(
         value_uusd=compute_position_value_uusd(
             position.size_quantums, reads.mark.price_wad, market.quantum_decimals
         ),
-        orders=[order for order in orders if order.market == market.id],
+        risks=_compute_order_risks(market, reads.mark.price_wad, orders),
         terms=terms,
         profit_ppm=profit_ppm,
     )
@@ -329,72 +334,6 @@ def _set_latencies(
         terms[line.asset] = replace(known, latency_wad=latency_wad)
 
 
-@dataclass(frozen=True, slots=True)
-class _Requirement:
-    """What positions and orders ask before the volatility tier, and how it came about."""
-
-    maintenance_uusd: int
-    initial_uusd: int
-    portfolio: PortfolioRequirement | None
-    standard: tuple[StandardUnderlying, ...]
-
-
-def _compute_requirement(
-    ctx: Context,
-    mode: MarginMode,
-    lines: Sequence[PositionMargin],
-    orders: Sequence[RestingOrder],
-    terms: dict[str, UnderlyingTerms],
-) -> _Requirement:
-    """Rows 13 and 15 of underlyings under the standard rules, rows 14 and 16 of the others."""
-    maintenance = initial = 0
-    standard: list[StandardUnderlying] = []
-    priced: dict[str, UnderlyingMargin] = {}
-    for asset, exposure in collect_exposures(ctx, lines, orders, terms).items():
-        if exposure.terms.spot_wad == 0:
-            continue
-        if exposure.terms.is_portfolio:
-            shift = _compute_equity_shift_uusd(ctx, exposure.terms, lines)
-            priced[asset] = portfolio_margin.compute_underlying(ctx, exposure, shift)
-            continue
-        maintenance += exposure.linear_maintenance_uusd
-        initial += exposure.linear_initial_uusd
-        row = standard_margin.compute_underlying(ctx, exposure)
-        if row is not None:
-            maintenance += row.maintenance_uusd
-            initial += row.initial_uusd
-            standard.append(row)
-    portfolio = None
-    if mode is MarginMode.PORTFOLIO:
-        portfolio = portfolio_margin.compose(ctx, priced)
-        maintenance += portfolio.maintenance_uusd
-        initial += portfolio.initial_uusd
-    return _Requirement(maintenance, initial, portfolio, tuple(standard))
-
-
-def _compute_equity_shift_uusd(
-    ctx: Context, terms: UnderlyingTerms, lines: Sequence[PositionMargin]
-) -> int:
-    """How much more an underlying adds to E under portfolio margin than by the rules before it.
-
-    Needed while its first set ramps in, else 0.
-    """
-    rules = terms.rules
-    if rules is None or rules.previous is not None or not rules.is_ramping(ctx.time_s):
-        return 0
-    shift = 0
-    for line in lines:
-        is_settled = line.mark.forward is not None and line.mark.forward.is_final
-        if line.asset != terms.asset or is_settled:
-            continue
-        if line.kind is InstrumentKind.OPTION:
-            shift += line.value_uusd
-        elif line.kind is InstrumentKind.SPOT:
-            factor = standard_margin.get_previous_parameters(terms).base_factor_wad
-            shift += line.equity_uusd - floor_div(line.value_uusd * factor, WAD)
-    return shift
-
-
 def compute_account_margin(
     ctx: Context,
     account: Account,
@@ -417,7 +356,7 @@ def compute_account_margin(
         for lien, amount in sorted(account.liens.items())
     )
     terms, lines = _compute_positions(ctx, account, orders, shared)
-    required = _compute_requirement(ctx, account.margin_mode, lines, orders, terms)
+    required = compute_requirement(_build_inputs(ctx, account.margin_mode, terms), lines)
     multiplier_ppm = read_rules(ctx, shared).multiplier_ppm
     collateral_uusd = sum(lien.value.counted_uusd for lien in liens)
     base = sum(line.equity_uusd for line in lines if line.kind is InstrumentKind.SPOT)
@@ -453,6 +392,7 @@ def compute_account_margin(
         multiplier_ppm=multiplier_ppm,
         portfolio=required.portfolio,
         standard=required.standard,
+        terms=tuple(terms[asset] for asset in sorted(terms)),
     )
 
 
@@ -462,44 +402,31 @@ def _compute_venues(
     lines: Sequence[PositionMargin],
     shared: collateral.SharedReads,
 ) -> VenueMargin | None:
-    """What positions at venues add; they net with the hub's perpetuals, row 13's alone.
+    """What positions at venues add; of the hub's those that row 13 asks net with them.
 
     A portfolio is margined as a whole: its venues net among themselves.
     """
-    is_standard = account.margin_mode is MarginMode.STANDARD
-    own = [line for line in lines if is_standard and line.kind is InstrumentKind.PERPETUAL]
+    own = lines if account.margin_mode is MarginMode.STANDARD else ()
     return venues_netting.compute_venue_margin(ctx, account.id, own, shared)
 
 
-def attribute_requirements(
-    ctx: Context,
-    account: Account,
-    margin: AccountMargin,
-    orders: Sequence[RestingOrder] | None = None,
-    shared: collateral.SharedReads | None = None,
-) -> AccountMargin:
+def _build_inputs(
+    ctx: Context, mode: MarginMode, terms: Mapping[str, UnderlyingTerms]
+) -> RequirementInputs:
+    assets = [asset for asset, known in terms.items() if known.is_portfolio]
+    correlation = portfolio_margin.get_correlation(ctx, assets)
+    return RequirementInputs(mode, terms, correlation, ctx.time_s, ctx.gas.consume)
+
+
+def attribute_requirements(ctx: Context, margin: AccountMargin) -> AccountMargin:
     """The margin with each position's part of the requirement, in both modes and for every kind.
 
     A part is what MMR, and IMR before the tier, fall by without the position and its orders; never
     below zero, as for what hedges the rest. Each costs a requirement: for who must choose among
     positions or show them, not for a check.
     """
-    if orders is None:
-        orders = markets.get_account_orders(ctx, account.id)
-    terms, lines = _compute_positions(ctx, account, orders, shared or collateral.SharedReads())
-    whole = _compute_requirement(ctx, account.margin_mode, lines, orders, terms)
-    parts = []
-    for line in lines:
-        beside = [other for other in lines if other.market != line.market]
-        rest = _compute_requirement(ctx, account.margin_mode, beside, orders, terms)
-        parts.append(
-            replace(
-                line,
-                maintenance_uusd=max(0, whole.maintenance_uusd - rest.maintenance_uusd),
-                initial_uusd=max(0, whole.initial_uusd - rest.initial_uusd),
-            )
-        )
-    return replace(margin, positions=tuple(parts))
+    inputs = _build_inputs(ctx, margin.mode, {terms.asset: terms for terms in margin.terms})
+    return replace(margin, positions=attribute(inputs, margin.positions))
 
 
 def compute_unit_terms(ctx: Context, reads: MarketReads, mode: MarginMode) -> UnitTerms:

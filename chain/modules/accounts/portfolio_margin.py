@@ -5,7 +5,7 @@ price whatever their market, spot, futures and options beside them. The losses o
 correlated. An underlying that has no set is margined by the standard rules instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,13 +13,17 @@ from chain.modules.accounts import standard_margin
 from chain.modules.accounts.exposures import (
     Exposure,
     Reach,
-    UnderlyingTerms,
     build_expiries,
     build_expiry,
     build_portfolio,
     choose_now,
 )
-from chain.modules.accounts.types import OrderCharge, PortfolioRequirement, UnderlyingMargin
+from chain.modules.accounts.types import (
+    OrderCharge,
+    PortfolioRequirement,
+    UnderlyingMargin,
+    UnderlyingTerms,
+)
 from chain.modules.markets.marks import Mark
 from chain.modules.markets.types import InstrumentKind, Market, OptionKind
 from chain.modules.oracle import state as oracle
@@ -39,6 +43,8 @@ from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
 from chain.units import PPM, WAD, ceil_div, clamp
 
+Spend = Callable[[int], None]
+"""Takes the gas of a computation."""
 _WAD_IN_UUSD: Final = 10**12
 _PPM_IN_WAD: Final = WAD // PPM
 _PROBE_WAD: Final = 10**6 * WAD
@@ -47,11 +53,11 @@ _STABLE_WAD_MAX: Final = 100 * WAD
 
 
 @dataclass(frozen=True, slots=True)
-class _Correlation:
+class Correlation:
     """The matrix (ppm) of those assets of an account that it knows, ascending."""
 
-    assets: tuple[str, ...]
-    matrix_ppm: tuple[tuple[int, ...], ...]
+    assets: tuple[str, ...] = ()
+    matrix_ppm: tuple[tuple[int, ...], ...] = ()
 
 
 def compute_stable_wad(ctx: Context, underlying: Underlying) -> int:
@@ -73,16 +79,19 @@ def get_terms(ctx: Context, asset: str, spot_wad: int, *, is_portfolio: bool) ->
         is_portfolio=is_portfolio and rules is not None,
         stable_wad=compute_stable_wad(ctx, rules.current) if rules is not None else WAD,
         confidence_wad=confidence,
+        previous_stable_wad=(
+            compute_stable_wad(ctx, rules.previous)
+            if rules is not None and rules.previous is not None
+            else WAD
+        ),
         rate_wad=quote.rate_wad if quote is not None else 0,
     )
 
 
-def price_portfolio(
-    ctx: Context, portfolio: Portfolio, scenario_set: ScenarioSet
-) -> PortfolioMargin:
+def _price(portfolio: Portfolio, scenario_set: ScenarioSet, spend: Spend) -> PortfolioMargin:
     """A portfolio by a scenario set, paid for in gas by scenarios and instruments."""
     legs = 1 + sum(1 + len(expiry.options) for expiry in portfolio.expiries)
-    ctx.gas.consume(RISK_CELL * len(scenario_set.scenarios) * legs)
+    spend(RISK_CELL * len(scenario_set.scenarios) * legs)
     return compute_portfolio_margin(portfolio, scenario_set)
 
 
@@ -97,7 +106,7 @@ def _to_loss_uusd(amount_wad: int, requirement_wad: int) -> int:
 
 
 def _compute_before_uusd(
-    ctx: Context, exposure: Exposure, held: Portfolio, equity_shift_uusd: int
+    exposure: Exposure, held: Portfolio, equity_shift_uusd: int, spend: Spend
 ) -> tuple[int, int]:
     """What the rule before a ramp asks (up, down): the previous set, or the standard rules.
 
@@ -108,28 +117,26 @@ def _compute_before_uusd(
     assert terms.rules is not None
     previous = terms.rules.previous
     if previous is not None:
-        stable = compute_stable_wad(ctx, previous)
-        earlier = price_portfolio(ctx, replace(held, stable_wad=stable), previous.scenario_set)
+        then = replace(held, stable_wad=terms.previous_stable_wad)
+        earlier = _price(then, previous.scenario_set, spend)
         return _to_uusd(earlier.up.maintenance_wad), _to_uusd(earlier.down.maintenance_wad)
     before = exposure.linear_maintenance_uusd + equity_shift_uusd
     if exposure.has_options:
-        row = standard_margin.compute_underlying(ctx, exposure)
-        assert row is not None
-        before += row.maintenance_uusd
+        before += standard_margin.compute_previous_maintenance_uusd(terms, held, spend)
     return max(0, before), max(0, before)
 
 
 def _compute_perpetuals(
-    ctx: Context, rules: UnderlyingRules, exposure: Exposure
+    rules: UnderlyingRules, exposure: Exposure, time_s: int, spend: Spend
 ) -> UnderlyingMargin:
     """An underlying of perpetuals alone: it loses in the direction of the net amount."""
     scenario_set, perp = rules.current.scenario_set, exposure.perp
     portfolio = build_portfolio(exposure.terms, perp.now, 0, ())
-    margin = price_portfolio(ctx, portfolio, scenario_set)
+    margin = _price(portfolio, scenario_set, spend)
     target = maintenance = _to_uusd(margin.maintenance_requirement_wad)
-    if rules.is_ramping(ctx.time_s):
-        before = max(_compute_before_uusd(ctx, exposure, portfolio, 0))
-        maintenance = rules.compute_ramped(before, target, ctx.time_s)
+    if rules.is_ramping(time_s):
+        before = max(_compute_before_uusd(exposure, portfolio, 0, spend))
+        maintenance = rules.compute_ramped(before, target, time_s)
     initial = _to_loss_uusd(perp.now, margin.initial_requirement_wad)
     reached = []
     for amount in (perp.low, perp.high):
@@ -137,7 +144,7 @@ def _compute_perpetuals(
             reached.append(initial)
             continue
         filled = build_portfolio(exposure.terms, amount, 0, ())
-        asked = price_portfolio(ctx, filled, scenario_set).initial_requirement_wad
+        asked = _price(filled, scenario_set, spend).initial_requirement_wad
         reached.append(_to_loss_uusd(amount, asked))
     loss = maintenance if perp.now >= 0 else -maintenance
     return UnderlyingMargin(
@@ -157,13 +164,13 @@ def _compute_perpetuals(
     )
 
 
-def compute_order_charge(
-    ctx: Context, terms: UnderlyingTerms, scenario_set: ScenarioSet, charge: OrderCharge
+def _compute_order_charge(
+    terms: UnderlyingTerms, scenario_set: ScenarioSet, charge: OrderCharge, spend: Spend
 ) -> OrderCharge:
     """The charge with its requirement: all buys alone or all sells alone, whichever asks more."""
     asked = [
-        price_portfolio(
-            ctx, build_portfolio(terms, 0, 0, (_scale(charge.position, amount),)), scenario_set
+        _price(
+            build_portfolio(terms, 0, 0, (_scale(charge.position, amount),)), scenario_set, spend
         ).initial_requirement_wad
         for amount in (charge.bought_wad, -charge.sold_wad)
         if amount
@@ -180,7 +187,7 @@ def _scale(position: ExpiryPosition, amount_wad: int) -> ExpiryPosition:
 
 
 def _collect_order_charges(
-    ctx: Context, exposure: Exposure, scenario_set: ScenarioSet
+    exposure: Exposure, scenario_set: ScenarioSet, spend: Spend
 ) -> tuple[OrderCharge, ...]:
     """Open orders for futures and options, each instrument by itself."""
     charges = []
@@ -190,7 +197,7 @@ def _collect_order_charges(
         bought, sold = reach.high - reach.now, reach.now - reach.low
         if bought or sold:
             charge = OrderCharge(position, bought, sold, 0)
-            charges.append(compute_order_charge(ctx, terms, scenario_set, charge))
+            charges.append(_compute_order_charge(terms, scenario_set, charge, spend))
 
     for expiry in exposure.expiries:
         add(build_expiry(terms, expiry, WAD, ()), expiry.future)
@@ -200,21 +207,18 @@ def _collect_order_charges(
     return tuple(charges)
 
 
-def compute_ends(
-    portfolios: Sequence[Portfolio], margins: Sequence[PortfolioMargin], charges_uusd: int
-) -> tuple[int, int]:
+def _compute_ends(margins: Sequence[PortfolioMargin], charges_uusd: int) -> tuple[int, int]:
     """(what a rising price takes, at most zero; what a falling one takes) over what can be reached.
 
     Uusd of initial margin; the charges of orders count in both directions.
     """
-    assert len(portfolios) == len(margins)
     up = max(_to_uusd(margin.up.initial_wad) for margin in margins)
     down = max(_to_uusd(margin.down.initial_wad) for margin in margins)
     return -(up + charges_uusd), down + charges_uusd
 
 
 def _compute_mixed(
-    ctx: Context, rules: UnderlyingRules, exposure: Exposure, equity_shift_uusd: int
+    rules: UnderlyingRules, exposure: Exposure, equity_shift_uusd: int, time_s: int, spend: Spend
 ) -> UnderlyingMargin:
     """An underlying of several kinds of instrument: it may lose in both directions."""
     scenario_set, terms = rules.current.scenario_set, exposure.terms
@@ -224,19 +228,17 @@ def _compute_mixed(
         # Base is never sold below zero, whatever orders say.
         for base in dict.fromkeys(max(0, end) for end in exposure.base.ends):
             held = build_portfolio(terms, perp, base, expiries)
-            margins.append((held, price_portfolio(ctx, held, scenario_set)))
+            margins.append((held, _price(held, scenario_set, spend)))
     portfolio, margin = margins[0]
     up = target_up = _to_uusd(margin.up.maintenance_wad)
     down = target_down = _to_uusd(margin.down.maintenance_wad)
-    if rules.is_ramping(ctx.time_s):
-        before_up, before_down = _compute_before_uusd(ctx, exposure, portfolio, equity_shift_uusd)
-        up = rules.compute_ramped(before_up, target_up, ctx.time_s)
-        down = rules.compute_ramped(before_down, target_down, ctx.time_s)
-    charges = _collect_order_charges(ctx, exposure, scenario_set)
-    low, high = compute_ends(
-        [held for held, _ in margins],
-        [priced for _, priced in margins],
-        sum(charge.requirement_uusd for charge in charges),
+    if rules.is_ramping(time_s):
+        before_up, before_down = _compute_before_uusd(exposure, portfolio, equity_shift_uusd, spend)
+        up = rules.compute_ramped(before_up, target_up, time_s)
+        down = rules.compute_ramped(before_down, target_down, time_s)
+    charges = _collect_order_charges(exposure, scenario_set, spend)
+    low, high = _compute_ends(
+        [priced for _, priced in margins], sum(charge.requirement_uusd for charge in charges)
     )
     now = (-_to_uusd(margin.up.initial_wad), _to_uusd(margin.down.initial_wad))
     return UnderlyingMargin(
@@ -262,7 +264,7 @@ def _compute_mixed(
 
 
 def compute_underlying(
-    ctx: Context, exposure: Exposure, equity_shift_uusd: int
+    exposure: Exposure, equity_shift_uusd: int, time_s: int, spend: Spend
 ) -> UnderlyingMargin:
     """One underlying that has a scenario set.
 
@@ -272,17 +274,17 @@ def compute_underlying(
     rules = exposure.terms.rules
     assert rules is not None, "portfolio margin needs a scenario set"
     if exposure.is_perpetual_only:
-        return _compute_perpetuals(ctx, rules, exposure)
-    return _compute_mixed(ctx, rules, exposure, equity_shift_uusd)
+        return _compute_perpetuals(rules, exposure, time_s, spend)
+    return _compute_mixed(rules, exposure, equity_shift_uusd, time_s, spend)
 
 
-def compose_requirement(
-    correlated: Sequence[str],
+def _compose_figures(
+    assets: Sequence[str],
     matrix: Sequence[Sequence[int]],
     priced: Mapping[str, UnderlyingMargin],
 ) -> tuple[int, int]:
     """(MMR, IMR) of underlyings together: correlated where the matrix knows them, else in full."""
-    inside = [priced[asset] for asset in correlated]
+    inside = [priced[asset] for asset in assets]
     maintenance = compute_two_way_requirement(
         matrix,
         [line.loss_uusd for line in inside],
@@ -299,7 +301,7 @@ def compose_requirement(
         ],
     )
     for asset, line in sorted(priced.items()):
-        if asset not in correlated:
+        if asset not in assets:
             maintenance += abs(line.loss_uusd)
             initial += max(
                 abs(line.loss_initial_uusd),
@@ -309,14 +311,23 @@ def compose_requirement(
     return maintenance, initial
 
 
-def compose(ctx: Context, priced: Mapping[str, UnderlyingMargin]) -> PortfolioRequirement:
-    """The requirement of underlyings together, by the oracle's correlations."""
-    known = oracle.get_correlated_assets(ctx)
-    assets = tuple(asset for asset in sorted(priced) if asset in known)
-    matrix = oracle.get_correlation_ppm(ctx, assets)
-    maintenance, initial = compose_requirement(assets, matrix, priced)
+def compose(
+    correlation: Correlation, priced: Mapping[str, UnderlyingMargin]
+) -> PortfolioRequirement:
+    """The requirement of underlyings together; the correlation may know more assets."""
+    places = [place for place, asset in enumerate(correlation.assets) if asset in priced]
+    assets = tuple(correlation.assets[place] for place in places)
+    matrix = tuple(tuple(correlation.matrix_ppm[i][j] for j in places) for i in places)
+    maintenance, initial = _compose_figures(assets, matrix, priced)
     lines = tuple(priced[asset] for asset in sorted(priced))
     return PortfolioRequirement(maintenance, initial, lines, assets, matrix)
+
+
+def get_correlation(ctx: Context, assets: Sequence[str]) -> Correlation:
+    """The oracle's correlations of those of these assets that it knows."""
+    known = oracle.get_correlated_assets(ctx)
+    inside = tuple(asset for asset in sorted(assets) if asset in known)
+    return Correlation(inside, oracle.get_correlation_ppm(ctx, inside))
 
 
 # Bounds of one unit
@@ -333,7 +344,7 @@ def _get_probe_set(underlying: Underlying) -> ScenarioSet:
 
 def _compute_unit_wad(ctx: Context, underlying: Underlying, portfolio: Portfolio) -> int:
     """What maintenance asks of one unit, from a portfolio of _PROBE_WAD; rounded up."""
-    priced = price_portfolio(ctx, portfolio, _get_probe_set(underlying))
+    priced = _price(portfolio, _get_probe_set(underlying), ctx.gas.consume)
     return ceil_div(priced.maintenance_requirement_wad, _PROBE_WAD // WAD)
 
 

@@ -176,7 +176,7 @@ def compute_withdrawable_uusd(ctx: Context, margin: AccountMargin) -> int:
 def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
     """The margin of an account with every factor and formula input, decimals as texts."""
     margin = accounts_margin.attribute_requirements(
-        ctx, account, accounts_margin.compute_account_margin(ctx, account)
+        ctx, accounts_margin.compute_account_margin(ctx, account)
     )
     gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
     portfolio = margin.portfolio or PortfolioRequirement(0, 0)

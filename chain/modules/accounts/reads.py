@@ -7,7 +7,7 @@ market, a price or a governed rule starts with new ones.
 from dataclasses import dataclass
 
 from chain.modules.accounts import portfolio_margin, state
-from chain.modules.accounts.exposures import UnderlyingTerms
+from chain.modules.accounts.types import UnderlyingTerms
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import marks
 from chain.modules.markets import state as markets

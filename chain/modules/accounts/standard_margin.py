@@ -5,12 +5,12 @@ enter initial margin with every sell filled and no premium credited, and with ev
 buy may add: the requirement falls as amounts rise, so that this bounds every subset of fills.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from chain.modules.accounts.exposures import (
     ExpiryExposure,
     Exposure,
-    UnderlyingTerms,
     build_expiries,
     build_expiry,
     build_portfolio,
@@ -18,12 +18,11 @@ from chain.modules.accounts.exposures import (
     choose_low,
     choose_now,
 )
-from chain.modules.accounts.types import StandardUnderlying
+from chain.modules.accounts.types import StandardUnderlying, UnderlyingTerms
 from chain.modules.markets.marks import Mark
 from chain.modules.markets.types import Market, OptionKind
-from chain.risk.portfolio import OptionPosition
+from chain.risk.portfolio import OptionPosition, Portfolio
 from chain.risk.standard import StandardParameters, UnderlyingMargin, compute_underlying_margin
-from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
 from chain.units import WAD, ceil_div, floor_div
 
@@ -80,8 +79,13 @@ def is_charged(terms: UnderlyingTerms) -> bool:
     )
 
 
-def compute_underlying(ctx: Context, exposure: Exposure) -> StandardUnderlying | None:
-    """What row 15 asks of an underlying; None when it has neither options nor charges."""
+def compute_underlying(
+    exposure: Exposure, time_s: int, spend: Callable[[int], None]
+) -> StandardUnderlying | None:
+    """What row 15 asks of an underlying; None when it has neither options nor charges.
+
+    `spend` takes the gas of it.
+    """
     terms = exposure.terms
     if not exposure.has_options and not is_charged(terms):
         return None
@@ -98,16 +102,14 @@ def compute_underlying(ctx: Context, exposure: Exposure) -> StandardUnderlying |
         exposure.base.high,
         build_expiries(exposure, choose_largest, choose_low, keep_zero=True),
     )
-    ctx.gas.consume(RISK_CELL * (2 + sum(len(e.options) for e in reached.expiries)))
+    spend(RISK_CELL * (2 + sum(len(e.options) for e in reached.expiries)))
     margin = compute_underlying_margin(held, parameters)
     margin_initial = margin if reached == held else compute_underlying_margin(reached, parameters)
     target = compute_maintenance_uusd(margin)
     maintenance = target
-    if terms.rules is not None and terms.rules.is_ramping(ctx.time_s):
+    if terms.rules is not None and terms.rules.is_ramping(time_s):
         before = compute_underlying_margin(held, get_previous_parameters(terms))
-        maintenance = terms.rules.compute_ramped(
-            compute_maintenance_uusd(before), target, ctx.time_s
-        )
+        maintenance = terms.rules.compute_ramped(compute_maintenance_uusd(before), target, time_s)
     return StandardUnderlying(
         asset=terms.asset,
         portfolio=held,
@@ -118,6 +120,15 @@ def compute_underlying(ctx: Context, exposure: Exposure) -> StandardUnderlying |
         maintenance_target_uusd=target,
         initial_uusd=compute_initial_uusd(margin_initial),
     )
+
+
+def compute_previous_maintenance_uusd(
+    terms: UnderlyingTerms, held: Portfolio, spend: Callable[[int], None]
+) -> int:
+    """What the options of a portfolio were asked before the change that ramps in."""
+    spend(RISK_CELL * (1 + sum(len(expiry.options) for expiry in held.expiries)))
+    margin = compute_underlying_margin(held, get_previous_parameters(terms))
+    return compute_maintenance_uusd(margin)
 
 
 def compute_short_bound_wad(terms: UnderlyingTerms, market: Market, mark: Mark) -> int:

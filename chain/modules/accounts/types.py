@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     # Markets read accounts: at run time these types cannot be had here.
     from chain.modules.markets.marks import Mark
     from chain.modules.markets.types import InstrumentKind
+    from chain.modules.scenarios.types import UnderlyingRules
 
 NUMBER_MAX: Final = 127
 """Sub-accounts of an owner are numbered 0..127."""
@@ -122,10 +123,43 @@ class LienMargin:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """What margin knows of a market's instrument; strike and expiry 0 where there is none."""
+
+    kind: "InstrumentKind"
+    quantum_decimals: int
+    expiry_time_s: int = 0
+    strike_wad: int = 0
+    is_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingTerms:
+    """What margin knows of an underlying besides its positions, WAD.
+
+    `is_portfolio`: priced by its scenario set; `rules` None without governed rules.
+    `stable_wad` is the price of what it is quoted in, `previous_stable_wad` of what it was quoted
+    in before a change that ramps in. `latency_wad` is L of the slowest route of the account's
+    liens, which the discount of option value sees.
+    """
+
+    asset: str
+    spot_wad: int
+    rules: "UnderlyingRules | None"
+    is_portfolio: bool
+    stable_wad: int
+    confidence_wad: int
+    previous_stable_wad: int
+    rate_wad: int = 0
+    latency_wad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PositionMargin:
     """One market's contribution: the position, and its open orders at their worst.
 
-    `price_wad` is the mark's. `equity_uusd` is what the position adds to E, `equity_initial_uusd`
+    `price_wad` is the mark's; `bought_quantums` and `sold_quantums` are what orders that may add
+    risk would fill. `equity_uusd` is what the position adds to E, `equity_initial_uusd`
     to E_initial before `order_loss_uusd` is taken off. `maintenance_uusd` and `initial_uusd` are
     what row 13 asks of a perpetual or future by itself, and 0 of spot and options, which are asked
     by underlying; `margin.attribute_requirements` replaces them by the position's part of the
@@ -135,6 +169,7 @@ class PositionMargin:
     market: str
     asset: str
     kind: "InstrumentKind"
+    contract: Contract
     position: Position
     mark: "Mark"
     price_wad: int
@@ -149,6 +184,13 @@ class PositionMargin:
     worst_size_quantums: int
     worst_notional_uusd: int
     order_loss_uusd: int
+    bought_quantums: int = 0
+    sold_quantums: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its settlement price is final: what it is worth moves no more."""
+        return self.mark.forward is not None and self.mark.forward.is_final
 
     @property
     def uncounted_uusd(self) -> int:
@@ -256,7 +298,8 @@ class AccountMargin:
     perpetuals, futures and options add to equity, `base_uusd` what spot does. `equity_initial_uusd`
     counts only part of each profit and takes off what open orders may lose. `initial_uusd` is
     after the multiplier of the volatility tier. `state` is that of E / MMR. `standard` and
-    `portfolio` tell how the requirement came about beside what row 13 asks of each position.
+    `portfolio` tell how the requirement came about beside what row 13 asks of each position;
+    `terms` are those of its underlyings.
     """
 
     cash_uusd: int
@@ -276,6 +319,7 @@ class AccountMargin:
     multiplier_ppm: int = PPM
     portfolio: PortfolioRequirement | None = None
     standard: tuple[StandardUnderlying, ...] = ()
+    terms: tuple[UnderlyingTerms, ...] = ()
 
     @property
     def excess_uusd(self) -> int:

@@ -49,8 +49,8 @@ from chain.runtime.context import Context
 from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, floor_div, mul_ppm_floor
 
 if TYPE_CHECKING:
-    from chain.modules.accounts.exposures import UnderlyingTerms
     from chain.modules.accounts.reads import AccountRules, MarketReads
+    from chain.modules.accounts.types import UnderlyingTerms
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _MS_NS: Final = 1_000_000

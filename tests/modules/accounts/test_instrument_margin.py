@@ -11,7 +11,7 @@ from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.modules.accounts import margin
 from chain.modules.accounts.errors import InsufficientMargin
 from chain.modules.accounts.reads import read_market
-from chain.modules.accounts.types import Account, MarginMode, Position
+from chain.modules.accounts.types import MarginMode, Position
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import InstrumentKind, RestingOrder, SettlementAverage, Side
@@ -281,7 +281,7 @@ def test_a_first_set_ramps_from_the_standard_rules_without_a_jump(ctx):
     ctx.time_ns += 3_600 * 10**9
     ended = compute(ctx, held, mode=PORTFOLIO)
     set_underlying(ctx)
-    assert ended == compute(ctx, held, mode=PORTFOLIO)
+    assert ended.portfolio == compute(ctx, held, mode=PORTFOLIO).portfolio
 
 
 # Orders
@@ -416,9 +416,8 @@ def test_unit_terms_bound_every_account(mode, data):
 def test_attributed_parts_are_what_the_account_is_asked_less(mode, data):
     ctx = build_mixed_economy()
     positions, orders = data.draw(holdings(ctx))
-    account = Account(BOB, 0, 10**6 * USD, positions, margin_mode=mode)
-    whole = margin.compute_account_margin(ctx, account, orders)
-    attributed = margin.attribute_requirements(ctx, account, whole, orders)
+    whole = compute(ctx, positions, orders, mode)
+    attributed = margin.attribute_requirements(ctx, whole)
     assert [line.market for line in attributed.positions] == [x.market for x in whole.positions]
     for line in attributed.positions:
         rest = {name: p for name, p in positions.items() if name != line.market}

@@ -75,9 +75,7 @@ def compute(ctx, **changes):
 
 
 def attribute(ctx, result):
-    account = get_account(ctx, BOB)
-    account.margin_mode = MarginMode.PORTFOLIO
-    return margin.attribute_requirements(ctx, account, result)
+    return margin.attribute_requirements(ctx, result)
 
 
 def list_market(ctx, market_id, asset):
@@ -110,11 +108,7 @@ def test_markets_of_one_underlying_net(ctx):
     assert compute(ctx, positions=positions).maintenance_uusd == 0
     hedged = compute(ctx, positions={**positions, "ETH-TWO": Position(-4 * ETHER, 0)})
     assert hedged.maintenance_uusd == 3_400 * USD * 6 // 10
-    changed = get_account(ctx, BOB)
-    changed.margin_mode = MarginMode.PORTFOLIO
-    changed.positions = {**positions, "ETH-TWO": Position(-4 * ETHER, 0)}
-    attributed = margin.attribute_requirements(ctx, changed, hedged)
-    parts = {line.market: line.maintenance_uusd for line in attributed.positions}
+    parts = {line.market: line.maintenance_uusd for line in attribute(ctx, hedged).positions}
     assert parts == {MARKET: 3_400 * USD * 2 // 10, "ETH-TWO": 0}
 
 

@@ -1,0 +1,134 @@
+"""What an account's positions and orders ask, from what was read of them: no store is needed here.
+
+The same functions margin an account at work and compute an explanation again (`recompute`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chain.modules.accounts import portfolio_margin, standard_margin
+from chain.modules.accounts.exposures import collect_exposures
+from chain.modules.accounts.portfolio_margin import Correlation
+from chain.modules.accounts.types import (
+    MarginMode,
+    PortfolioRequirement,
+    PositionMargin,
+    StandardUnderlying,
+    UnderlyingMargin,
+    UnderlyingTerms,
+)
+from chain.modules.markets.types import InstrumentKind
+from chain.risk.margin import compute_initial_profit_uusd
+from chain.units import WAD, floor_div
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """MMR and IMR of positions and orders before the volatility tier, and how they came about."""
+
+    maintenance_uusd: int
+    initial_uusd: int
+    portfolio: PortfolioRequirement | None
+    standard: tuple[StandardUnderlying, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequirementInputs:
+    """All that a requirement depends on besides the positions; `spend` takes its gas."""
+
+    mode: MarginMode
+    terms: Mapping[str, UnderlyingTerms]
+    correlation: Correlation
+    time_s: int
+    spend: Callable[[int], None]
+
+
+def compute_requirement(inputs: RequirementInputs, lines: Sequence[PositionMargin]) -> Requirement:
+    """Rows 13 and 15 of underlyings under the standard rules, rows 14 and 16 of the others."""
+    maintenance = initial = 0
+    standard: list[StandardUnderlying] = []
+    priced: dict[str, UnderlyingMargin] = {}
+    time_s, spend = inputs.time_s, inputs.spend
+    for asset, exposure in collect_exposures(lines, inputs.terms).items():
+        if exposure.terms.spot_wad == 0:
+            continue
+        if exposure.terms.is_portfolio:
+            shift = compute_equity_shift_uusd(exposure.terms, lines, time_s)
+            priced[asset] = portfolio_margin.compute_underlying(exposure, shift, time_s, spend)
+            continue
+        maintenance += exposure.linear_maintenance_uusd
+        initial += exposure.linear_initial_uusd
+        row = standard_margin.compute_underlying(exposure, time_s, spend)
+        if row is not None:
+            maintenance += row.maintenance_uusd
+            initial += row.initial_uusd
+            standard.append(row)
+    portfolio = None
+    if inputs.mode is MarginMode.PORTFOLIO:
+        portfolio = portfolio_margin.compose(inputs.correlation, priced)
+        maintenance += portfolio.maintenance_uusd
+        initial += portfolio.initial_uusd
+    return Requirement(maintenance, initial, portfolio, tuple(standard))
+
+
+def compute_equity_shift_uusd(
+    terms: UnderlyingTerms, lines: Sequence[PositionMargin], time_s: int
+) -> int:
+    """How much more an underlying adds to E under portfolio margin than by the rules before it.
+
+    Needed while its first set ramps in, else 0.
+    """
+    rules = terms.rules
+    if rules is None or rules.previous is not None or not rules.is_ramping(time_s):
+        return 0
+    factor = standard_margin.get_previous_parameters(terms).base_factor_wad
+    shift = 0
+    for line in lines:
+        if line.asset != terms.asset or line.is_settled:
+            continue
+        if line.kind is InstrumentKind.OPTION:
+            shift += line.value_uusd
+        elif line.kind is InstrumentKind.SPOT:
+            shift += line.equity_uusd - floor_div(line.value_uusd * factor, WAD)
+    return shift
+
+
+def attribute(
+    inputs: RequirementInputs, lines: Sequence[PositionMargin]
+) -> tuple[PositionMargin, ...]:
+    """The lines with each one's part: what MMR and IMR fall by without it, at least 0."""
+    whole = compute_requirement(inputs, lines)
+    parts = []
+    for line in lines:
+        rest = compute_requirement(
+            inputs, [other for other in lines if other.market != line.market]
+        )
+        parts.append(
+            replace(
+                line,
+                maintenance_uusd=max(0, whole.maintenance_uusd - rest.maintenance_uusd),
+                initial_uusd=max(0, whole.initial_uusd - rest.initial_uusd),
+            )
+        )
+    return tuple(parts)
+
+
+def count_base_uusd(terms: UnderlyingTerms, value_uusd: int, time_s: int) -> tuple[int, int]:
+    """What spot of a value counts for (E, E_initial)."""
+    if terms.is_portfolio:
+        counted = floor_div(value_uusd * WAD, terms.stable_wad)
+        return counted, counted
+    return (
+        standard_margin.compute_base_value_uusd(terms, value_uusd, time_s),
+        standard_margin.compute_initial_base_value_uusd(terms, value_uusd),
+    )
+
+
+def count_option_uusd(
+    terms: UnderlyingTerms, value_uusd: int, cost_uusd: int, profit_ppm: int, *, is_settled: bool
+) -> tuple[int, int]:
+    """What an option adds to (E, E_initial): its value too, unless the requirement has it."""
+    if not (terms.is_portfolio or is_settled):
+        return -cost_uusd, -cost_uusd
+    unrealised = value_uusd - cost_uusd
+    return unrealised, compute_initial_profit_uusd(unrealised, profit_ppm)
