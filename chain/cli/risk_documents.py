@@ -234,6 +234,7 @@ def _read_expiry(document: Any, path: str) -> ExpiryPosition:
         rate_confidence_wad=fields.take_decimal("rate_confidence", WAD),
         volatility_confidence_wad=fields.take_decimal("vol_confidence", WAD),
         latency_wad=fields.take_decimal("latency", 0),
+        future_wad=fields.take_decimal("future", 0),
         options=fields.take_list("options", _read_option),
     )
     fields.end()

@@ -61,6 +61,18 @@ def test_margin_of_a_perpetual(run):
     assert shown["greeks"]["delta"] == "2"
 
 
+def test_margin_of_a_future_against_a_perpetual(run):
+    expiry = {"days": 365, "forward_variable": "2000", "future": "-2"}
+    held = {"spot": "2000", "perp": {"amount": "2"}, "expiries": [expiry]}
+    _, shown, _ = run("margin", "@", document=held)
+    # No scenario loses; the basis takes 5 % of 4,000 by 0.25 + 0.01, static 2 % of both legs.
+    assert (shown["basis"], shown["static"]) == ("-52", "160")
+    assert shown["maintenance_margin"] == "-212"
+    assert shown["greeks"]["delta"] == "0"
+    _, shown, _ = run("margin", "@", "--preset", "standard", document=held)
+    assert shown["maintenance_margin"] == "-400"
+
+
 @pytest.mark.parametrize("preset", ["pmrm21", "span16", "scan24", "standard"])
 def test_every_preset_prints_both_forms(run, preset):
     code, shown, _ = run("margin", "@", "--preset", preset, document=PORTFOLIO)

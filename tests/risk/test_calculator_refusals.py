@@ -99,6 +99,7 @@ BAD_PORTFOLIOS = [
     (PORTFOLIO | {"cash": "-" + "9" * 30}, "cash"),
     (with_perp(pnl="9" * 30), "perp_pnl"),
     (with_option(amount="9" * 30), "expiries[0].options[0].amount"),
+    (with_expiry(future="-" + "9" * 30), "expiries[0].future"),
     # Duplicates, and one more than there may be.
     (with_expiry(options=[OPTION, OPTION]), "expiries[0].options[1].strike"),
     (PORTFOLIO | {"expiries": [EXPIRY, EXPIRY]}, "expiries[1].seconds"),
