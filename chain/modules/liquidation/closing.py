@@ -1,6 +1,10 @@
 """Closing positions: reduce, close, hand over to insurance, and sell what it holds."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
+from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import Account, AccountMargin
 from chain.modules.insurance import state as insurance
@@ -18,6 +22,7 @@ from chain.modules.liquidation.reductions import (
     CONTRACTS,
     REDUCTIONS_MAX,
     Reduction,
+    compute_joint_reductions,
     compute_limits,
     compute_reductions,
     is_closable,
@@ -35,7 +40,7 @@ from chain.risk.liquidation import (
 )
 from chain.risk.margin import compute_position_value_uusd
 from chain.runtime.context import Context
-from chain.units import ceil_div, mul_ppm_ceil
+from chain.units import PPM, ceil_div, mul_ppm_ceil
 
 
 def record_sizes(case: pb.Case, account: Account) -> None:
@@ -71,7 +76,8 @@ def reduce(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin)
     """Close within the block's limit what brings the ratio to its target, the best part first.
 
     Hedges stay: without them more would be asked. Base goes last, it owes nothing. One position a
-    block: the next is judged on the ratio after it.
+    block: the next is judged on the ratio after it. Where positions hedge each other so that none
+    helps alone, a share of all is closed at once or none.
     """
     params = state.PARAMS.get(ctx)
     record_sizes(case, account)
@@ -80,11 +86,24 @@ def reduce(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin)
         advance(ctx, case, margin, pb.TIER_REDUCE, reason)
     limits = get_limits(params, case)
     reductions = compute_reductions(ctx, account, margin, limits, tuple(InstrumentKind))
-    ranked = [
-        (_compute_gain(params, margin, reduction), reduction)
-        for reduction in reductions
-        if reduction.freed_uusd > 0
-    ]
+    freeing = [reduction for reduction in reductions if reduction.freed_uusd > 0]
+    if freeing:
+        _reduce_one(ctx, params, account, margin, freeing)
+    elif reductions:
+        contracts = [part for part in reductions if part.position.kind in CONTRACTS]
+        _reduce_together(ctx, params, account, margin, contracts)
+    state.set_case(ctx, case)
+
+
+def _reduce_one(
+    ctx: Context,
+    params: pb.Params,
+    account: Account,
+    margin: AccountMargin,
+    reductions: Sequence[Reduction],
+) -> None:
+    """Close of the best part that the book takes what reaches the target."""
+    ranked = [(_compute_gain(params, margin, reduction), reduction) for reduction in reductions]
     ranked.sort(
         key=lambda pair: (
             pair[1].position.kind is InstrumentKind.SPOT,
@@ -92,19 +111,59 @@ def reduce(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin)
             pair[1].position.market,
         )
     )
-    total = sum(reduction.freed_uusd for _, reduction in ranked)
+    total = sum(reduction.freed_uusd for reduction in reductions)
     for gain, reduction in ranked:
-        wanted = compute_reduce_size(
-            part=reduction.size_quantums,
-            equity_uusd=margin.equity_uusd,
-            requirement_uusd=margin.maintenance_uusd,
-            target_ppm=params.target_gmr_ppm,
-            gain=gain,
-        )
+        wanted = _compute_wanted(params, margin, reduction.size_quantums, gain)
         quotes = compute_quotes(params, margin, reduction, total)
         if wanted and _close_part(ctx, params, account, reduction, quotes, wanted).size_quantums:
-            break
-    state.set_case(ctx, case)
+            return
+
+
+def _compute_wanted(params: pb.Params, margin: AccountMargin, part: int, gain: int) -> int:
+    return compute_reduce_size(
+        part=part,
+        equity_uusd=margin.equity_uusd,
+        requirement_uusd=margin.maintenance_uusd,
+        target_ppm=params.target_gmr_ppm,
+        gain=gain,
+    )
+
+
+class _NothingGainedError(Exception):
+    """Drops the branch of a joint reduction of which the book took the wrong half."""
+
+
+def _reduce_together(
+    ctx: Context,
+    params: pb.Params,
+    account: Account,
+    margin: AccountMargin,
+    reductions: Sequence[Reduction],
+) -> None:
+    """Close a share of all parts at once; kept only if the ratio is nearer to its target after."""
+    joint = compute_joint_reductions(ctx, account, margin, reductions)
+    fees = sum(mul_ppm_ceil(abs(part.value_uusd), params.fee_ppm) for part in joint)
+    gain = compute_reduction_gain(
+        equity_uusd=margin.equity_uusd,
+        requirement_uusd=margin.maintenance_uusd,
+        equity_after_uusd=joint[0].equity_uusd - fees,
+        requirement_after_uusd=joint[0].maintenance_uusd,
+        target_ppm=params.target_gmr_ppm,
+    )
+    share_ppm = _compute_wanted(params, margin, PPM, gain)
+    total = sum(part.freed_uusd for part in joint)
+    copy = account.copy()
+    with suppress(_NothingGainedError), ctx.branch() as child:
+        for part in joint:
+            quotes = compute_quotes(params, margin, part, total)
+            size = mul_ppm_ceil(part.size_quantums, share_ppm)
+            if size:
+                _close_part(child, params, copy, part, quotes, size)
+        after = accounts_margin.compute_account_margin(child, copy, ())
+        if after.equity_uusd * margin.maintenance_uusd <= (
+            margin.equity_uusd * after.maintenance_uusd
+        ):
+            raise _NothingGainedError
 
 
 def _close_part(
@@ -136,9 +195,11 @@ def close(ctx: Context, case: pb.Case, account: Account, margin: AccountMargin) 
     record_sizes(case, account)
     limits = get_limits(params, case)
     reductions = compute_reductions(ctx, account, margin, limits, CONTRACTS)
-    freeing = [reduction for reduction in reductions if reduction.freed_uusd > 0]
-    total = sum(reduction.freed_uusd for reduction in freeing)
-    for reduction in freeing or reductions:
+    parts = [reduction for reduction in reductions if reduction.freed_uusd > 0]
+    if reductions and not parts:
+        parts = compute_joint_reductions(ctx, account, margin, reductions)
+    total = sum(reduction.freed_uusd for reduction in parts)
+    for reduction in parts:
         quotes = compute_quotes(params, margin, reduction, total)
         if close_or_count(ctx, params, case, account, reduction, quotes):
             take_over(ctx, case, account, margin, reduction, quotes.handover_uusd)

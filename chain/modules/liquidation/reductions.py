@@ -5,7 +5,7 @@ position: the part is closed at its mark on a copy, and the margin computed agai
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chain.modules.accounts import margin as accounts_margin
@@ -55,19 +55,15 @@ def is_closable(ctx: Context, market: Market) -> bool:
     return not market.is_expired(ctx.time_ns)
 
 
-def _close_at_mark(
-    ctx: Context, account: Account, market: Market, size: int, value_uusd: int
-) -> Account:
-    """A copy of the account with an unsigned part of a position closed; nothing is stored."""
-    after = account.copy()
-    sign = 1 if after.positions[market.id].size_quantums > 0 else -1
+def _close_at_mark(ctx: Context, copy: Account, market: Market, size: int, value_uusd: int) -> None:
+    """Close an unsigned part of a position of a copy; nothing is stored."""
+    sign = 1 if copy.positions[market.id].size_quantums > 0 else -1
     if market.kind is InstrumentKind.SPOT:
-        apply_spot_trade(after, market.id, -size, value_uusd)
-        return after
+        apply_spot_trade(copy, market.id, -size, value_uusd)
+        return
     index = markets.get_market_state(ctx, market.id).funding_index_wad
-    apply_funding(after, market.id, index)
-    apply_trade(after, market.id, -sign * size, abs(value_uusd), index)
-    return after
+    apply_funding(copy, market.id, index)
+    apply_trade(copy, market.id, -sign * size, abs(value_uusd), index)
 
 
 def compute_reductions(
@@ -86,7 +82,8 @@ def compute_reductions(
     for line, market in _rank_positions(ctx, margin, kinds)[:REDUCTIONS_MAX]:
         size = min(limits[line.market], abs(line.position.size_quantums))
         value = compute_part_value_uusd(line, size)
-        copy = _close_at_mark(ctx, account, market, size, value)
+        copy = account.copy()
+        _close_at_mark(ctx, copy, market, size, value)
         after = accounts_margin.compute_account_margin(ctx, copy, (), shared)
         found.append(
             Reduction(
@@ -99,6 +96,31 @@ def compute_reductions(
             )
         )
     return found
+
+
+def compute_joint_reductions(
+    ctx: Context, account: Account, margin: AccountMargin, reductions: Sequence[Reduction]
+) -> list[Reduction]:
+    """The same parts all closed at once: what that frees is shared out by their values.
+
+    For positions that hedge each other none frees anything alone, and all of them together do.
+    """
+    copy = account.copy()
+    for reduction in reductions:
+        market = markets.require_market(ctx, reduction.position.market)
+        _close_at_mark(ctx, copy, market, reduction.size_quantums, reduction.value_uusd)
+    after = accounts_margin.compute_account_margin(ctx, copy, ())
+    freed = max(0, after.excess_uusd - margin.excess_uusd)
+    total = max(1, sum(abs(reduction.value_uusd) for reduction in reductions))
+    return [
+        replace(
+            reduction,
+            equity_uusd=after.equity_uusd,
+            maintenance_uusd=after.maintenance_uusd,
+            freed_uusd=floor_div(freed * abs(reduction.value_uusd), total),
+        )
+        for reduction in reductions
+    ]
 
 
 def _rank_positions(

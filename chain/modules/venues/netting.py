@@ -80,20 +80,25 @@ def _build_terms(venue: pb.Venue, rate_ppm: int) -> NettingTerms:
 def _net(
     ctx: Context, asset: str, legs: Sequence[_Leg], own: Sequence[PositionMargin]
 ) -> UnderlyingNetting:
-    """One underlying: the hub's linear positions are one leg, always fresh."""
+    """One underlying: each linear position on the hub is a leg, always fresh.
+
+    Legs on the hub hedge each other at the basis charge too: a forward may part from the spot.
+    """
     price_wad = require_price(ctx, asset, Action.REDUCE).price_wad
-    size_wad = base = base_initial = 0
+    base = base_initial = 0
+    home = []
     for line in own:
         decimals = markets.require_market(ctx, line.market).quantum_decimals
         size = line.position.size_quantums
-        size_wad += size * 10 ** (_WAD_DECIMALS - decimals)
+        size_wad = size * 10 ** (_WAD_DECIMALS - decimals)
+        if size:
+            home.append(NettedLeg(HUB, VenuePosition(size_wad, 0, 0, 0), PPM))
         # Never more than the position was asked: a future may be marked below the spot.
         asked_at_wad = min(price_wad, line.price_wad)
         magnitude = compute_position_magnitude_uusd(size, asked_at_wad, decimals)
         base += mul_ppm_ceil(magnitude, line.terms.maintenance_ppm)
         base_initial += mul_ppm_ceil(magnitude, line.terms.initial_ppm)
-    hub = NettedLeg(HUB, VenuePosition(size_wad, 0, 0, 0), PPM)
-    netted = ((hub,) if size_wad else ()) + tuple(leg.netted for leg in legs)
+    netted = (*home, *(leg.netted for leg in legs))
     positions = [leg.position for leg in netted]
     # The strictest venue sets the terms of all: who joins another never nets on better ones.
     maintenance_ppm = max(
