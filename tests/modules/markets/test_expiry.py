@@ -14,6 +14,7 @@ from chain.modules.markets import expiry, genesis, handlers, marks, state
 from chain.modules.markets.errors import MarketExpired, UnknownMarket
 from chain.modules.markets.settlement import apply_fill
 from chain.modules.markets.types import SettlementAverage
+from chain.risk.margin import MarginState
 from chain.runtime.address import encode_address
 from chain.units import NANOSECONDS, WAD
 from tests.modules.economy import (
@@ -435,3 +436,21 @@ def test_expiry_creates_nothing_and_rounds_for_nobody(fills, price_micro, limit,
     # Nobody had cash before: what all have now and the floors are nothing in sum.
     assert sum(cash.values()) + gained == 0
     assert 0 <= gained <= holders
+
+
+def test_who_settles_below_zero_is_found_in_the_next_block():
+    ctx = build_instruments(build_option(), usd=3_000)
+    trade(ctx, ALICE, CALL, SELL, 5 * ETHER, 5_000)
+    trade(ctx, BOB, CALL, BUY, 5 * ETHER, 5_000)
+    # The price jumps within the last block before the expiry.
+    advance_to(ctx, EXPIRY_S - WINDOW_S, ETH=2_000)
+    advance(ctx, WINDOW_S, ETH=3_000)
+    expiry.end_block(ctx)
+    account = get_account(ctx, ALICE)
+    assert account.cash_uusd < 0
+    assert not account.positions
+    assert accounts.get_margin_state(ctx, account.id)[0] is MarginState.HEALTHY
+    advance(ctx, 1, ETH=3_000)
+    end_block(ctx)
+    assert accounts.get_margin_state(ctx, account.id)[0] is MarginState.BANKRUPT
+    assert_ledger(ctx)
