@@ -199,30 +199,3 @@ def test_deribit_marks_and_greeks():
         decay = max(dec(value.theta_wad) / 365 * days, -dec(value.price_wad))
         assert abs(decay - Decimal(row["theta"])) < Decimal("0.05")
     assert misses <= 4
-
-
-def test_quantlib_agrees_within_its_own_error():
-    ql = pytest.importorskip("QuantLib")
-    for forward, strike, percent, days, kind in [
-        (9_000, 6_000, 134, 1, "call"),
-        (9_000, 9_000, 70, 30, "put"),
-        (9_000, 20_000, 90, 180, "call"),
-        (2_000, 100, 40, 365, "put"),
-        (2_000, 2_010, 5, 7, "call"),
-        (1, 1, 500, 730, "call"),
-    ]:
-        years = days / 365
-        kind_ql = ql.Option.Call if kind == "call" else ql.Option.Put
-        black = ql.BlackCalculator(
-            ql.PlainVanillaPayoff(kind_ql, strike), forward, percent / 100 * years**0.5, 1.0
-        )
-        value = compute_black76(
-            forward * WAD, strike * WAD, percent * WAD // 100, days * 86_400, is_call=kind == "call"
-        )
-        for mine, theirs in [
-            (value.price_wad, black.value()),
-            (value.delta_wad, black.deltaForward()),
-            (value.gamma_wad, black.gammaForward()),
-            (value.vega_wad, black.vega(years)),
-        ]:
-            assert mine / 1e18 == pytest.approx(theirs, rel=1e-12, abs=1e-11)
