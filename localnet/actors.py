@@ -53,6 +53,7 @@ _ROLES: Final = {
     "council-3": "council member (2 of 3 decide)",
     "guardian": "may pause a route or reject a proposal",
     "faucet": "gives coins of every kind",
+    "dave": "option market maker on hub-1",
 }
 ACTORS: Final[Mapping[str, Actor]] = MappingProxyType(
     {name: Actor(name, role) for name, role in _ROLES.items()}

@@ -29,7 +29,7 @@ class BlockHistory:
         self, chain_id: str, times_ns: Mapping[int, int], events: Sequence[BlockEvent]
     ) -> None:
         self.chain_id = chain_id
-        self._times_ns = dict(times_ns)
+        self.times_ns = dict(times_ns)
         self.events = tuple(events)
 
     @classmethod
@@ -64,7 +64,7 @@ class BlockHistory:
 
     def count_blocks(self, start_ns: int, end_ns: int) -> int:
         """How many blocks came after one moment and not after another."""
-        return sum(1 for time_ns in self._times_ns.values() if start_ns < time_ns <= end_ns)
+        return sum(1 for time_ns in self.times_ns.values() if start_ns < time_ns <= end_ns)
 
 
 async def _read_times(chain: Chain, first: int, last: int) -> dict[int, int]:

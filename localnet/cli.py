@@ -267,6 +267,23 @@ def accounts(output: OutputOption = "") -> None:
 
 
 @app.command()
+def spot(root: RootOption = DEFAULT_ROOT, output: OutputOption = "") -> None:
+    """Let alpha's ETH be traded on the hub: a transfer channel and the spot market of its voucher.
+
+    Run again, it changes nothing.
+    """
+    is_json = _is_json(output)
+    with _refusals():
+        localnet = Localnet.open(root)
+        opened = localnet.open_spot(ProgressLine())
+    if is_json:
+        _print_json(opened)
+    else:
+        for name, value in opened.items():
+            _console.print(f"{name}: {value}")
+
+
+@app.command()
 def demo(
     *,
     report: Annotated[

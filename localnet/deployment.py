@@ -19,7 +19,7 @@ from localnet.clients import GAS_PRICE, open_chains
 from localnet.cometbft import ensure_cometbft
 from localnet.feeds.control import FeedControl
 from localnet.genesis import GenesisOptions, make_app_state
-from localnet.governance import register_network
+from localnet.governance import LISTINGS, get_voucher, register_network, register_spot
 from localnet.network import (
     DEFAULT_ROOT,
     HEALTH_TIMEOUT_S,
@@ -31,15 +31,20 @@ from localnet.network import (
 )
 from localnet.process import LocalProcess, ProcessFailed
 from localnet.relaying import (
+    add_transfer_path,
+    get_transfer_path,
     read_paths,
     read_telemetry_port,
     relayer_program,
     write_relayer_home,
 )
 from localnet.topology import DEFAULT_VALIDATORS, ChainSpec, NodeSpec, make_topology
+from relayer.config import PathSection
 
 TELEMETRY_PORT: Final = 3001
 LINK_TIMEOUT_S: Final = 300.0
+SPOT_CHAIN: Final = "alpha-1"
+"""Whose ETH the spot market trades."""
 _LINK_ATTEMPTS: Final = 3
 
 
@@ -180,6 +185,43 @@ class Localnet:
         for chain_id, path in read_paths(self.relayer_home).items():
             if chain_id in missing:
                 progress(f"linked {path.a_chain} {path.a_channel} and {chain_id} {path.b_channel}")
+
+    def link_transfer(self, chain_id: str, progress: Progress = lambda _: None) -> PathSection:
+        """Open a transfer channel (ICS-20) to a collateral chain, once; its path.
+
+        The relayer pauses meanwhile. Raises KeyError for a chain without a margin path.
+        """
+        found = get_transfer_path(self.relayer_home, chain_id)
+        name = found.name if found else add_transfer_path(self.relayer_home, chain_id)
+        if found is None or not found.is_linked:
+            self.relayer.stop()  # Two processes with one key would fight over its sequence.
+            command = [relayer_program(), "--home", str(self.relayer_home), "link", "--path", name]
+            _run_until_done(command, self.network.logs / "link.log")
+            self.relayer.start()
+            progress(f"linked {name}")
+        found = get_transfer_path(self.relayer_home, chain_id)
+        assert found is not None
+        return found
+
+    def open_spot(self, progress: Progress = lambda _: None) -> dict[str, str]:
+        """Let ETH itself be traded on the hub: alpha's, over a transfer channel.
+
+        The market, its denomination on the hub and the channel's two ends. Idempotent. Raises
+        ProcessFailed, DecisionFailed.
+        """
+        path = self.link_transfer(SPOT_CHAIN, progress)
+        denom = get_voucher(path.a_channel, LISTINGS[SPOT_CHAIN][1])
+
+        async def register() -> str:
+            async with open_chains(self.network.topology) as chains:
+                return await register_spot(chains[path.a_chain], denom)
+
+        return {
+            "market": asyncio.run(register()),
+            "denom": denom,
+            "hub_channel": path.a_channel,
+            f"{SPOT_CHAIN.rpartition('-')[0]}_channel": path.b_channel,
+        }
 
     async def _register(self) -> list[str]:
         paths = read_paths(self.relayer_home)

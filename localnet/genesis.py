@@ -94,6 +94,7 @@ def make_balances(chain: ChainSpec) -> dict[str, dict[str, int]]:
             ("alice", 1_000),
             ("bob", 5_000_000),
             ("carol", 1_000),
+            ("dave", 5_000_000),
             ("keeper", 200_000),
             ("faucet", 10_000_000),
         ):

@@ -16,6 +16,7 @@ from chain._pb.margin.collateral.v1 import query_pb2 as collateral_query
 from chain._pb.margin.collateral.v1 import tx_pb2 as collateral_tx
 from chain._pb.margin.council.v1 import council_pb2
 from chain._pb.margin.markets.v1 import markets_pb2
+from chain._pb.margin.markets.v1 import tx_pb2 as markets_tx
 from chain._pb.margin.vault.v1 import query_pb2 as vault_query
 from chain._pb.margin.vault.v1 import tx_pb2 as vault_tx
 from chain._pb.margin.vault.v1 import vault_pb2
@@ -27,7 +28,13 @@ from chain.modules.council.types import authority_address
 from chain.modules.vault.types import MODULE_NAME as VAULT
 from localnet.actors import COUNCIL
 from localnet.clients import Chain
-from localnet.instruments import TERM_S, compute_expiry_time_s, get_markets, make_listings
+from localnet.instruments import (
+    TERM_S,
+    compute_expiry_time_s,
+    get_markets,
+    make_listings,
+    make_spot,
+)
 from relayer.config import PathSection
 
 _USD: Final = 10**6
@@ -122,6 +129,16 @@ async def register_network(
     if messages:
         await decide(hub, "routes and listings", messages)
     return decided
+
+
+async def register_spot(hub: Chain, denom: str) -> str:
+    """List the spot market of ETH over a denomination of the hub's bank, once; its id."""
+    market = make_spot(denom)
+    listed = await get_markets(hub, markets_pb2.INSTRUMENT_KIND_SPOT)
+    if all(other.id != market.id for other in listed.markets):
+        listing = markets_tx.MsgListMarket(authority=authority_address(), market=market)
+        await decide(hub, f"spot of {denom}", [listing])
+    return market.id
 
 
 async def is_hub_registered(spoke: Chain) -> bool:

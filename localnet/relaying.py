@@ -8,6 +8,8 @@ from typing import Any, Final
 import tomlkit
 
 from chain.client.wallet import Keyring
+from chain.ibc.apps.transfer.denoms import PORT as TRANSFER_PORT
+from chain.ibc.apps.transfer.denoms import VERSION as TRANSFER_VERSION
 from localnet.actors import ACTORS
 from localnet.topology import Topology
 from relayer.config import PathSection, load_config
@@ -59,8 +61,40 @@ def get_path_name(hub_id: str, spoke_id: str) -> str:
 
 
 def read_paths(home: Path) -> dict[str, PathSection]:
-    """The relayer's paths by the id of their collateral chain, ids filled in once linked."""
-    return {path.b_chain: path for path in load_config(home / "config.toml").paths}
+    """The relayer's margin paths by the id of their collateral chain, ids filled in once linked."""
+    paths = load_config(home / "config.toml").paths
+    return {path.b_chain: path for path in paths if path.a_port != TRANSFER_PORT}
+
+
+def get_transfer_path(home: Path, chain_id: str) -> PathSection | None:
+    """The relayer's transfer path to a collateral chain, None before one was added."""
+    for path in load_config(home / "config.toml").paths:
+        if (path.a_port, path.b_chain) == (TRANSFER_PORT, chain_id):
+            return path
+    return None
+
+
+def add_transfer_path(home: Path, chain_id: str) -> str:
+    """Add a transfer channel over the connection of a linked margin path; the new path's name."""
+    margin = read_paths(home)[chain_id]
+    config = home / "config.toml"
+    document = tomlkit.parse(config.read_text())
+    section = {
+        "name": f"{margin.name}--{TRANSFER_PORT}",
+        "a_chain": margin.a_chain,
+        "b_chain": margin.b_chain,
+        "a_port": TRANSFER_PORT,
+        "b_port": TRANSFER_PORT,
+        "version": TRANSFER_VERSION,
+        "a_client": margin.a_client,
+        "b_client": margin.b_client,
+        "a_connection": margin.a_connection,
+        "b_connection": margin.b_connection,
+    }
+    document["paths"].append(section)
+    config.write_text(tomlkit.dumps(document))
+    load_config(config)
+    return section["name"]
 
 
 def read_telemetry_port(home: Path) -> int:

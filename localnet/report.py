@@ -25,6 +25,8 @@ EVENT_KINDS: Final = frozenset(
         "liquidation_filled",
         "auction_opened",
         "auction_bid",
+        "settlement_price",
+        "position_settled",
     }
 )
 SAMPLED_HEIGHTS: Final = 8

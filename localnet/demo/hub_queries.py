@@ -4,6 +4,7 @@ from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.accounts.v1 import query_pb2 as accounts_query
 from chain._pb.margin.collateral.v1 import collateral_pb2
 from chain._pb.margin.collateral.v1 import query_pb2 as collateral_query
+from chain._pb.margin.desk.v1 import query_pb2 as desk_query
 from chain._pb.margin.liquidation.v1 import liquidation_pb2
 from chain._pb.margin.liquidation.v1 import query_pb2 as liquidation_query
 from chain._pb.margin.markets.v1 import query_pb2 as markets_query
@@ -14,12 +15,15 @@ from localnet.genesis import MARKET
 PAGE_ROWS = 100
 
 
-async def get_price(hub: Chain, asset: str = "ETH") -> oracle_query.QueryPriceResponse:
+async def get_price(
+    hub: Chain, asset: str = "ETH", *, height: int | None = None
+) -> oracle_query.QueryPriceResponse:
     """The published price with what it allows; raises NotFound before the first."""
     return await hub.query(
         "/margin.oracle.v1.Query/Price",
         oracle_query.QueryPriceRequest(asset=asset),
         oracle_query.QueryPriceResponse,
+        height=height,
     )
 
 
@@ -32,6 +36,16 @@ async def get_margin(hub: Chain, owner: str) -> accounts_query.QueryMarginRespon
     )
 
 
+async def get_greeks(hub: Chain, owner: str) -> list[desk_query.UnderlyingGreeks]:
+    """The Greeks of an owner's first account, one row an underlying."""
+    answer = await hub.query(
+        "/margin.desk.v1.Query/Greeks",
+        desk_query.QueryGreeksRequest(owner=owner),
+        desk_query.QueryGreeksResponse,
+    )
+    return list(answer.underlyings)
+
+
 async def get_liens(hub: Chain, owner: str) -> dict[str, int]:
     """Liens of an owner's first account by denomination; raises NotFound, QueryRefused without."""
     answer = await hub.query(
@@ -42,12 +56,13 @@ async def get_liens(hub: Chain, owner: str) -> dict[str, int]:
     return {lien.denom: int(lien.amount) for lien in answer.liens}
 
 
-async def get_account(hub: Chain, owner: str) -> accounts_pb2.Account:
+async def get_account(hub: Chain, owner: str, *, height: int | None = None) -> accounts_pb2.Account:
     """An owner's first account; raises NotFound when there is none."""
     answer = await hub.query(
         "/margin.accounts.v1.Query/Account",
         accounts_query.QueryAccountRequest(owner=owner),
         accounts_query.QueryAccountResponse,
+        height=height,
     )
     return answer.account
 

@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from rich.console import Console
+from rich.table import Table
 
 STEPS: Final = 7
 
@@ -30,6 +31,10 @@ class Narrator:
         """One event."""
         self._console.print(f"[dim]{self.elapsed_s:7.1f} s[/dim]  {text}", markup=True)
         self.lines.append(f"{self.elapsed_s:.1f} s  {text}")
+
+    def show(self, table: Table) -> None:
+        """A table; the report holds its figures elsewhere."""
+        self._console.print(table)
 
     def warn(self, text: str) -> None:
         """One event that the reader should not miss."""

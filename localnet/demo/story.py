@@ -28,7 +28,8 @@ from localnet.actors import ACTORS, Actor
 from localnet.clients import Chain, wait_for
 from localnet.demo import hub_queries
 from localnet.demo.narration import Narrator
-from localnet.demo.participants import QUANTUMS, Keeper, MarketMaker
+from localnet.demo.options import Options
+from localnet.demo.participants import QUANTUMS, Keeper, MarketMaker, OptionMaker
 from localnet.deployment import Localnet
 from localnet.feeds.control import BAR_MS, FeedControl
 from localnet.genesis import MARKET
@@ -66,6 +67,9 @@ class StorySettings:
 
     bar_ms: int = BAR_MS
     position_eth: int = 480
+    put_eth: int = 40
+    call_eth: int = 40
+    expiry_lead_s: float = 25.0
     credit_timeout_s: float = 90.0
     settle_timeout_s: float = 240.0
 
@@ -122,6 +126,8 @@ class Story:
         self.trader, self.healthy = ACTORS["alice"], ACTORS["carol"]
         self.found = Findings()
         self.maker = MarketMaker(self.hub)
+        self.option_maker = OptionMaker(self.hub)
+        self.options = Options(self.hub, self.trader, narrator)
         self.keeper = Keeper(self.hub, narrator.say)
 
     async def play(self) -> dict[str, Any]:
@@ -131,6 +137,7 @@ class Story:
         async with asyncio.TaskGroup() as background:
             tasks = [
                 background.create_task(self.maker.run()),
+                background.create_task(self.option_maker.run()),
                 background.create_task(self.keeper.run()),
             ]
             await self._open_position()
@@ -207,12 +214,10 @@ class Story:
     # 3
 
     async def _open_position(self) -> None:
-        self.narrator.step(3, "A leveraged position against a market maker")
-        maker = ACTORS["bob"]
-        deposit = accounts_tx.MsgDepositCash(
-            sender=maker.address, owner=maker.address, amount_uusd=str(MAKER_CASH)
-        )
-        await self.hub.deliver(maker.wallet, [deposit])
+        self.narrator.step(3, "A position with options under portfolio margin, then leverage")
+        await asyncio.gather(*(self._fund(ACTORS[name]) for name in ("bob", "dave")))
+        await self.options.list_series()
+        await self.options.choose_margin(accounts_pb2.MARGIN_MODE_PORTFOLIO)
 
         async def get_ask() -> int | None:
             answer = await self.hub.query(
@@ -226,8 +231,13 @@ class Story:
         self.narrator.say(f"the maker asks {ask_wad / WAD:.2f}")
         size = self.settings.position_eth * QUANTUMS
         first = size // _LIMIT_SHARE
-        await self._try_oversized(size * _OVERSIZED, ask_wad * 95 // 100)
         await self._buy(first, ask_wad * 101 // 100)
+        await self.options.trade(
+            self.settings.put_eth, self.settings.call_eth, self.settings.credit_timeout_s
+        )
+        await self._try_oversized(size * _OVERSIZED, ask_wad * 95 // 100)
+        await self.options.explain()
+        await self.options.choose_margin(accounts_pb2.MARGIN_MODE_STANDARD)
         await self._buy(size - first, None)
         stop = self._make_order(
             markets_pb2.SIDE_SELL, QUANTUMS, ask_wad * 11 // 10, reduce_only=True
@@ -239,6 +249,13 @@ class Story:
             f"{self.trader.name} is long {held / QUANTUMS:g} ETH; a reduce-only order rests; ratio "
             f"{_ratio(answer.margin)}"
         )
+        await self.options.explain()
+
+    async def _fund(self, maker: Actor) -> None:
+        deposit = accounts_tx.MsgDepositCash(
+            sender=maker.address, owner=maker.address, amount_uusd=str(MAKER_CASH)
+        )
+        await self.hub.deliver(maker.wallet, [deposit])
 
     async def _try_oversized(self, size: int, price_wad: int) -> None:
         """An order that would breach initial margin is refused before anything fills."""
@@ -287,6 +304,8 @@ class Story:
 
     async def _start_crash(self) -> None:
         self.narrator.step(4, "12 March 2020: the hourly closes of two venues")
+        lead_s = self.options.found.expiry_time_s - time.time() - self.settings.expiry_lead_s
+        await asyncio.sleep(max(0.0, lead_s))  # So that today's options settle in the crash.
         self.found.crash_started_ns = time.time_ns()
         self.localnet.control_feed(
             FeedControl(
@@ -308,6 +327,8 @@ class Story:
         last_state, last_price = 0, 0
         while time.monotonic() < deadline:
             answer = await hub_queries.get_margin(self.hub, self.trader.address)
+            self.options.recompute(answer.margin)
+            await self.options.observe()
             price = int((await hub_queries.get_price(self.hub)).price.price_wad)
             if answer.recorded_state != last_state or abs(price - last_price) * 40 > price:
                 last_state, last_price = answer.recorded_state, price
@@ -463,6 +484,7 @@ class Story:
             self._check_settlement(hub, spokes),
             await self._check_ledger(),
             Check("an order beyond initial margin is refused", bool(self.found.oversized)),
+            *self.options.list_checks(),
             await asyncio.to_thread(check_app_hashes, self.localnet.network),
         ]
         for check in checks:
@@ -483,6 +505,7 @@ class Story:
             "supplies": _describe_supplies(self.found.supplies_before, supplies_after),
             "collateral": [reading.describe() for reading in self.found.readings],
             "states": states,
+            "options": self.options.describe(),
             "liquidation": await self._describe_liquidation(),
             "insurance": await self._describe_insurance(),
             "refused_withdrawals": [asdict(refusal) for refusal in self.found.refusals],
