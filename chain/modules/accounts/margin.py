@@ -495,6 +495,12 @@ def require_initial_margin(ctx: Context, margin: AccountMargin) -> None:
         )
 
 
+def is_paid_for(margin: AccountMargin) -> bool:
+    """Whether the account has neither positions but spot, nor orders for others, nor venues."""
+    is_spot = all(line.kind is InstrumentKind.SPOT for line in margin.positions)
+    return is_spot and not margin.venues
+
+
 def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     """The margin after something left the account; raises InsufficientMargin or PriceNotUsable.
 
@@ -502,8 +508,7 @@ def require_withdrawable(ctx: Context, account_after: Account) -> AccountMargin:
     positions but spot, orders for others nor debts needs no prices: nothing can be owed.
     """
     margin = compute_account_margin(ctx, account_after)
-    is_owned = all(line.kind is InstrumentKind.SPOT for line in margin.positions)
-    if is_owned and not margin.venues and account_after.cash_uusd >= 0:
+    if is_paid_for(margin) and account_after.cash_uusd >= 0:
         return margin
     require_initial_margin(ctx, margin)
     missing = compute_shortfall_uusd(margin.equity_uusd, margin.maintenance_uusd, WITHDRAWAL_RATIO)

@@ -6,27 +6,21 @@ from typing import Final, cast
 
 from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.accounts.v1 import query_pb2 as pb
-from chain._pb.margin.scenarios.v1 import scenarios_pb2
+from chain.modules.accounts import explanation, state
 from chain.modules.accounts import margin as accounts_margin
-from chain.modules.accounts import state
 from chain.modules.accounts.errors import InvalidAccount
 from chain.modules.accounts.types import (
     CASH_DENOM,
     Account,
     AccountMargin,
-    LienMargin,
     PortfolioRequirement,
-    PositionMargin,
-    UnderlyingMargin,
     parse_account_id,
 )
 from chain.modules.bank import state as bank
 from chain.modules.collateral.measurement import SharedReads
-from chain.modules.markets import state as markets
 from chain.modules.scenarios import state as scenarios
-from chain.risk.margin import LinearTerms, compare_ratios, compute_gmr_ppm
+from chain.risk.margin import compare_ratios, compute_gmr_ppm
 from chain.risk.netting import VenueMargin
-from chain.risk.scenarios import VolatilityShock
 from chain.runtime.context import Context
 from chain.units import ceil_div, clamp
 
@@ -49,122 +43,11 @@ def query_accounts(ctx: Context, request: pb.QueryAccountsRequest) -> pb.QueryAc
     )
 
 
-def _encode_lien(line: LienMargin) -> pb.LienMargin:
-    factors = line.factors
-    return pb.LienMargin(
-        lien=accounts_pb2.Lien(
-            chain_id=line.lien.chain_id,
-            denom=line.lien.denom,
-            vault=line.lien.vault,
-            route_id=line.lien.route_id,
-            amount=str(line.amount),
-        ),
-        asset=factors.asset,
-        recognized_amount=str(factors.recognized_amount),
-        price_wad=str(line.price_wad),
-        value_uusd=str(line.value.value_uusd),
-        market_ppm=str(factors.market_ppm),
-        size_weight_ppm=str(factors.size_weight_ppm),
-        latency_ppm=str(factors.latency_ppm),
-        security_ppm=str(factors.security_ppm),
-        staleness_ppm=str(factors.staleness_ppm),
-        haircut_ppm=str(line.value.haircut_ppm),
-        counted_uusd=str(line.value.counted_uusd),
-        decimals=factors.decimals,
-        counted_initial_uusd=str(line.value.counted_initial_uusd),
-    )
-
-
-def _encode_ramp(terms: LinearTerms) -> pb.TermsRamp | None:
-    ramp = terms.ramp
-    if ramp is None:
-        return None
-    return pb.TermsRamp(
-        maintenance_before_ppm=ramp.maintenance_before_ppm,
-        maintenance_after_ppm=ramp.maintenance_after_ppm,
-        latency_before_ppm=str(ramp.latency_before_ppm),
-        latency_after_ppm=str(terms.latency_target_ppm),
-        start_s=ramp.start_s,
-        end_s=ramp.end_s,
-    )
-
-
-def _encode_position(ctx: Context, line: PositionMargin) -> pb.PositionMargin:
-    return pb.PositionMargin(
-        position=accounts_pb2.Position(
-            market=line.market,
-            size_quantums=str(line.position.size_quantums),
-            cost_uusd=str(line.position.cost_uusd),
-            funding_index_wad=str(line.position.funding_index_wad),
-        ),
-        price_wad=str(line.price_wad),
-        value_uusd=str(line.value_uusd),
-        unrealised_uusd=str(line.unrealised_uusd),
-        maintenance_ppm=str(line.terms.maintenance_ppm),
-        latency_ppm=str(line.terms.latency_ppm),
-        maintenance_uusd=str(line.maintenance_uusd),
-        initial_ppm=str(line.terms.initial_ppm),
-        latency_initial_ppm=str(line.terms.latency_initial_ppm),
-        initial_uusd=str(line.initial_uusd),
-        worst_size_quantums=str(line.worst_size_quantums),
-        order_loss_uusd=str(line.order_loss_uusd),
-        asset=line.asset,
-        quantum_decimals=markets.require_market(ctx, line.market).quantum_decimals,
-        funding_owed_uusd=str(line.funding_owed_uusd),
-        volatility_wad=str(line.terms.volatility_wad),
-        delta_t_s=line.terms.delta_t_s,
-        ramp=_encode_ramp(line.terms),
-    )
-
-
-_SHOCKS: Final = {
-    VolatilityShock.UP: scenarios_pb2.VOLATILITY_SHOCK_UP,
-    VolatilityShock.NONE: scenarios_pb2.VOLATILITY_SHOCK_NONE,
-    VolatilityShock.DOWN: scenarios_pb2.VOLATILITY_SHOCK_DOWN,
-}
-
-
-def _encode_underlying(ctx: Context, line: UnderlyingMargin) -> pb.UnderlyingMargin:
-    portfolio, margin = line.portfolio, line.margin
-    return pb.UnderlyingMargin(
-        asset=line.asset,
-        amount_wad=str(portfolio.perp_wad),
-        spot_wad=str(portfolio.spot_wad),
-        stable_wad=str(portfolio.stable_wad),
-        confidence_wad=str(portfolio.spot_confidence_wad),
-        preset=line.preset,
-        scenarios=[
-            pb.ScenarioResult(
-                spot_wad=str(row.spot_wad),
-                volatility=_SHOCKS[row.volatility],
-                weight_ppm=row.weight_ppm,
-                profit_wad=str(row.profit_wad),
-            )
-            for row in margin.scenarios
-        ],
-        worst=margin.worst,
-        min_span_wad=str(margin.min_span_wad),
-        static_wad=str(margin.static_wad),
-        basis_wad=str(margin.basis_wad),
-        delta_charge_wad=str(margin.delta_charge_wad),
-        im_factor_wad=str(margin.im_factor_wad),
-        confidence_charge_wad=str(margin.confidence_charge_wad),
-        loss_uusd=str(line.loss_uusd),
-        loss_initial_uusd=str(line.loss_initial_uusd),
-        loss_initial_low_uusd=str(line.loss_initial_low_uusd),
-        loss_initial_high_uusd=str(line.loss_initial_high_uusd),
-        maintenance_target_uusd=str(line.maintenance_target_uusd),
-        amount_low_wad=str(line.amount_low_wad),
-        amount_high_wad=str(line.amount_high_wad),
-        rules=scenarios.get_underlying_state(ctx, line.asset),
-    )
-
-
 def compute_withdrawable_uusd(ctx: Context, margin: AccountMargin) -> int:
     """The cash whose withdrawal keeps E_initial >= IMR, GMR >= 1.25 and the leverage; prices are
     not judged.
     """
-    if not margin.positions and not margin.venues:
+    if accounts_margin.is_paid_for(margin):
         return max(0, margin.cash_uusd)
     numerator, denominator = accounts_margin.WITHDRAWAL_RATIO
     needed = ceil_div(margin.worst_notional_uusd, state.get_params(ctx).leverage_max)
@@ -175,9 +58,11 @@ def compute_withdrawable_uusd(ctx: Context, margin: AccountMargin) -> int:
 
 def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
     """The margin of an account with every factor and formula input, decimals as texts."""
-    margin = accounts_margin.attribute_requirements(
-        ctx, accounts_margin.compute_account_margin(ctx, account)
-    )
+    margin = accounts_margin.compute_account_margin(ctx, account)
+    attributed = accounts_margin.attribute_requirements(ctx, margin)
+    rules = {
+        terms.asset: scenarios.get_underlying_state(ctx, terms.asset) for terms in margin.terms
+    }
     gmr_ppm = compute_gmr_ppm(margin.equity_uusd, margin.maintenance_uusd)
     portfolio = margin.portfolio or PortfolioRequirement(0, 0)
     venues = margin.venues or VenueMargin()
@@ -192,8 +77,11 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
         state=cast("accounts_pb2.MarginState", margin.state.value),
         withdrawable_uusd=str(compute_withdrawable_uusd(ctx, margin)),
-        liens=[_encode_lien(line) for line in margin.liens],
-        positions=[_encode_position(ctx, line) for line in margin.positions],
+        liens=[explanation.encode_lien(line) for line in margin.liens],
+        positions=[
+            explanation.encode_position(part, line)
+            for part, line in zip(attributed.positions, margin.positions, strict=True)
+        ],
         margin_mode=cast("accounts_pb2.MarginMode", margin.mode.value),
         multiplier_ppm=margin.multiplier_ppm,
         initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
@@ -202,9 +90,12 @@ def explain_margin(ctx: Context, account: Account) -> pb.MarginExplanation:
         venue_pnl_initial_uusd=str(venues.pnl_initial_uusd),
         venue_maintenance_uusd=str(venues.maintenance_uusd),
         venue_initial_uusd=str(venues.initial_uusd),
-        underlyings=[_encode_underlying(ctx, line) for line in portfolio.underlyings],
+        underlyings=[explanation.encode_underlying(row, rules) for row in portfolio.underlyings],
         correlated_assets=portfolio.correlated_assets,
         correlation=[pb.CorrelationRow(rho_ppm=row) for row in portfolio.correlation_ppm],
+        base_uusd=str(margin.base_uusd),
+        terms=[explanation.encode_terms(terms, rules[terms.asset]) for terms in margin.terms],
+        standard=[explanation.encode_standard(row) for row in margin.standard],
     )
 
 

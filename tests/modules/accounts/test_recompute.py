@@ -1,17 +1,27 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chain._pb.margin.scenarios.v1 import scenarios_pb2
+from chain.errors import ChainError
 from chain.modules.accounts import margin, queries
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.recompute import recompute_explanation
-from chain.modules.accounts.types import AccountId, MarginMode, Position
+from chain.modules.accounts.types import Account, AccountId, MarginMode, Position
 from chain.modules.markets import state as markets
+from chain.modules.markets.types import RestingOrder, SettlementAverage, Side
 from chain.modules.oracle import state as oracle
 from chain.modules.scenarios import state as scenarios
 from chain.risk.correlation import TierState
 from chain.units import WAD
+from tests.modules.accounts.mixed_portfolios import (
+    MONTH_S,
+    PRESETS,
+    build_mixed_economy,
+    holdings,
+)
 from tests.modules.economy import (
     ALICE,
     BOB,
@@ -126,3 +136,108 @@ def test_the_market_without_a_position_but_with_orders_is_explained(ctx):
     list_underlying(ctx, "ETH")
     assert recompute_explanation(queries.explain_margin(ctx, account)) == []
     assert margin.compute_account_margin(ctx, account).initial_uusd > 0
+
+
+# Every kind of instrument, in both modes
+
+
+@pytest.mark.parametrize("mode", list(MarginMode))
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_mixed_portfolio_follows_from_its_printed_inputs(mode, data):
+    ctx = build_mixed_economy(
+        data.draw(st.sampled_from(PRESETS)),
+        data.draw(st.sampled_from((-300_000, 0, 600_000))),
+        rate_wad=data.draw(st.sampled_from(("", str(WAD // 20), str(-WAD // 50)))),
+        skew_wad=data.draw(st.sampled_from(("", str(-WAD // 10)))),
+    )
+    if data.draw(st.booleans()):
+        markets.set_settlement(ctx, "ETH", MONTH_S, SettlementAverage(price_wad=2_345 * WAD))
+    if data.draw(st.booleans()):
+        ctx.kv("scenarios").delete(b"\x01ETH")
+    if data.draw(st.booleans()):
+        # A first set, or a harsher one, half-way through its ramp.
+        harsher = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21")
+        harsher.parameters.add(name="opt_pct_wad", value=str(WAD // 20))
+        harsher.standard_parameters.add(name="mm_call_wad", value=str(WAD // 10))
+        scenarios.change_underlying(ctx, harsher)
+        ctx.time_ns += 1_777 * 10**9
+    stable = oracle.get_price(ctx, "USDC")
+    oracle.set_price(
+        ctx, replace(stable, price_wad=data.draw(st.sampled_from((WAD, WAD * 9 // 10))))
+    )
+    price = oracle.get_price(ctx, "ETH")
+    oracle.set_price(
+        ctx, replace(price, confidence_ppm=data.draw(st.sampled_from((10**6, 3 * 10**5))))
+    )
+    positions, orders = data.draw(holdings(ctx))
+    markets.set_account_orders(ctx, AccountId(BOB, 0), orders)
+    account = Account(BOB, 0, 10**12, positions, margin_mode=mode)
+    explanation = queries.explain_margin(ctx, account)
+    assert recompute_explanation(explanation) == []
+    assert len(explanation.positions) == len({*positions, *(one.market for one in orders)})
+
+
+def list_figures(message, path=()):
+    """Every text or number of a message that has a digit, as (message, field, index)."""
+    for descriptor, value in message.ListFields():
+        values = value if descriptor.is_repeated else [value]
+        for index, one in enumerate(values):
+            place = index if descriptor.is_repeated else None
+            if descriptor.message_type is not None:
+                yield from list_figures(one, (*path, descriptor.name))
+            elif isinstance(one, str) and one.lstrip("-").isdigit():
+                yield message, descriptor.name, place, (*path, descriptor.name)
+
+
+@pytest.mark.parametrize("mode", list(MarginMode))
+def test_no_figure_of_a_mixed_portfolio_can_be_changed_unseen(mode):
+    """Another figure in any place is found out, but for inputs that nothing there depends on."""
+    ctx = build_mixed_economy()
+    oracle.set_price(ctx, replace(oracle.get_price(ctx, "USDC"), price_wad=9 * WAD // 10))
+    positions = {
+        "ETH-USD": Position(10**6, 10**9),
+        "ETH-SPOT": Position(WAD),
+        "ETH-F1": Position(-2 * 10**6, -(10**9)),
+        "ETH-C2000X1": Position(-(10**6), -(10**8)),
+        "ETH-P2500X2": Position(3 * 10**6, 10**9),
+        "BTC-USD": Position(-(10**5), -(10**9)),
+    }
+    orders = [
+        RestingOrder(1, "ETH-C2000X1", Side.SELL, 10_000, 500, 500, reduce_only=False),
+        RestingOrder(2, "ETH-F1", Side.BUY, 190_000, 500, 500, reduce_only=False),
+    ]
+    markets.set_account_orders(ctx, AccountId(BOB, 0), orders)
+    account = Account(BOB, 0, 10**12, positions, margin_mode=mode)
+    explanation = queries.explain_margin(ctx, account)
+    assert recompute_explanation(explanation) == []
+    seen, unseen = {}, {}
+    for message, name, index, path in list(list_figures(explanation)):
+        before = getattr(message, name) if index is None else getattr(message, name)[index]
+        set_figure(message, name, index, str(3 * int(before) + 10**9 + 7))
+        try:
+            found = recompute_explanation(explanation)
+        except ChainError as error:
+            found = [str(error)]
+        (seen if found else unseen)[".".join(path)] = True
+        set_figure(message, name, index, before)
+    # What funding was settled at, a stable that no ramp asks for, and what cash can leave.
+    never = {"positions.position.funding_index_wad", "terms.previous_stable_wad"}
+    never |= {"withdrawable_uusd"}
+    # What belongs to other kinds: costs, funding, sales and rates of spot, a rate without options.
+    sometimes = {"positions.funding_owed_uusd", "positions.position.cost_uusd"}
+    sometimes |= {"positions.maintenance_ppm", "positions.initial_ppm", "positions.volatility_wad"}
+    sometimes |= {"positions.sold_quantums"}
+    if mode is MarginMode.PORTFOLIO:
+        sometimes |= {"terms.latency_wad", "terms.rate_wad"}
+    else:
+        never |= {"terms.latency_wad", "terms.rate_wad"}
+    assert {*unseen} <= never | sometimes, sorted({*unseen} - never - sometimes)
+    assert sometimes <= {*seen}
+
+
+def set_figure(message, name, index, text):
+    if index is None:
+        setattr(message, name, text)
+    else:
+        getattr(message, name)[index] = text
