@@ -2,7 +2,13 @@
 
 from chain.client.wallet import Keyring
 from localnet.actors import ACTORS
-from localnet.relaying import read_paths, read_telemetry_port, write_relayer_home
+from localnet.relaying import (
+    add_transfer_path,
+    get_transfer_path,
+    read_paths,
+    read_telemetry_port,
+    write_relayer_home,
+)
 from localnet.topology import make_topology
 from relayer.config import load_config, record_link
 
@@ -35,3 +41,19 @@ def test_linked_ids_are_seen(tmp_path):
     record_link(tmp_path / "config.toml", path.name, ids)
     assert read_paths(tmp_path)["beta-1"].is_linked
     assert not read_paths(tmp_path)["alpha-1"].is_linked
+
+
+def test_a_transfer_path_reuses_the_connection_and_is_no_margin_path(tmp_path):
+    write_relayer_home(tmp_path, make_topology(), telemetry_port=3_777)
+    margin = read_paths(tmp_path)["alpha-1"]
+    ids = {f"{side}_{part}": "x" for side in "ab" for part in ("client", "connection", "channel")}
+    record_link(tmp_path / "config.toml", margin.name, ids)
+    assert get_transfer_path(tmp_path, "alpha-1") is None
+    name = add_transfer_path(tmp_path, "alpha-1")
+    found = get_transfer_path(tmp_path, "alpha-1")
+    assert (found.name, found.a_port, found.b_port, found.version) == (
+        *(name, "transfer", "transfer", "ics20-1"),
+    )
+    assert (found.a_client, found.b_connection, found.a_channel) == ("x", "x", "")
+    assert read_paths(tmp_path)["alpha-1"].a_port == "margin"
+    assert get_transfer_path(tmp_path, "beta-1") is None
