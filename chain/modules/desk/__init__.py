@@ -3,7 +3,7 @@
 from typing import Final
 
 from chain._pb.margin.desk.v1 import query_pb2
-from chain.modules.desk import explain, queries
+from chain.modules.desk import explain, greeks, queries
 from chain.runtime.module import Module, QueryRoute
 
 _QUERY: Final = "/margin.desk.v1.Query/"
@@ -39,7 +39,7 @@ MODULE = Module(
             _QUERY + "Greeks",
             query_pb2.QueryGreeksRequest,
             query_pb2.QueryGreeksResponse,
-            queries.query_greeks,
+            greeks.query_greeks,
         ),
         QueryRoute(
             _QUERY + "Explain",

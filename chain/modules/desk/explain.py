@@ -9,8 +9,8 @@ from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import queries as accounts_queries
 from chain.modules.accounts import state
 from chain.modules.accounts.types import Account, AccountMargin, LienKey, parse_account_id
-from chain.modules.desk.probing import PriceProbe
-from chain.modules.desk.queries import get_underlyings, query_greeks
+from chain.modules.desk.greeks import query_greeks
+from chain.modules.desk.probing import PriceProbe, get_underlyings
 from chain.modules.oracle import state as oracle
 from chain.risk.margin import compute_better_deposit_uusd, compute_margin_state
 from chain.runtime.context import Context

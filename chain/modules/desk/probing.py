@@ -6,6 +6,10 @@ from typing import Final
 
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts.types import Account, AccountMargin
+from chain.modules.collateral import prices as collateral_prices
+from chain.modules.collateral import state as collateral
+from chain.modules.markets import state as markets
+from chain.modules.markets.types import InstrumentKind
 from chain.modules.oracle import state as oracle
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
@@ -14,6 +18,20 @@ from chain.units import ceil_div, floor_div
 _PRICE_UNIT: Final = 10**12
 """Prices that are found are exact to a uusd a unit."""
 _LADDER_STEPS: Final = 24
+
+
+def get_underlyings(ctx: Context, account: Account) -> list[str]:
+    """The oracle assets that an account's value depends on, by name."""
+    names = {markets.require_market(ctx, market_id).asset for market_id in account.positions}
+    names.update(
+        markets.require_market(ctx, order.market).asset
+        for order in markets.get_account_orders(ctx, account.id)
+    )
+    for lien in account.liens:
+        listing = collateral.get_listing(ctx, lien.route_id, lien.denom)
+        if listing is not None:
+            names.add(collateral_prices.get_priced_asset(ctx, listing.asset))
+    return sorted(name for name in names if oracle.get_price(ctx, name) is not None)
 
 
 def set_price(ctx: Context, asset: str, price_wad: int) -> None:
@@ -43,6 +61,21 @@ def _build_ladder(price_units: int, *, is_up: bool) -> Iterator[int]:
             )
 
 
+def _find_kinks(ctx: Context, account: Account, asset: str) -> list[int]:
+    """The strikes of an account's options on an asset, in units of a uusd, ascending.
+
+    Near the expiry worth and requirement turn there.
+    """
+    held = [markets.require_market(ctx, market_id) for market_id in account.positions]
+    return sorted(
+        {
+            floor_div(market.strike_wad, _PRICE_UNIT)
+            for market in held
+            if market.kind is InstrumentKind.OPTION and market.asset == asset
+        }
+    )
+
+
 class PriceProbe:
     """One account over the prices of one asset, all else as it is; a price is computed once."""
 
@@ -51,6 +84,7 @@ class PriceProbe:
         self._account = account
         self._asset = asset
         self._units = floor_div(price_wad, _PRICE_UNIT)
+        self._kinks = _find_kinks(ctx, account, asset)
         self._margins: dict[int, AccountMargin] = {}
 
     def compute(self, price_units: int) -> AccountMargin:
@@ -63,16 +97,24 @@ class PriceProbe:
             self._margins[price_units] = found
         return found
 
+    def _build_rungs(self, *, is_up: bool) -> list[int]:
+        """The ladder and the strikes within its reach, outward."""
+        ladder = list(_build_ladder(self._units, is_up=is_up))
+        low, high = sorted((self._units, ladder[-1]))
+        kinks = [kink for kink in self._kinks if low < kink < high]
+        return sorted({*ladder, *kinks}, reverse=not is_up)
+
     def find(self, is_reached: Callable[[AccountMargin], bool], *, is_up: bool) -> str:
         """The nearest price (WAD) on one side at which the margin has a property, or nothing.
 
         The first rung of a ladder that has it brackets the price; bisection finds it to the unit.
-        A stretch that begins and ends between two rungs is not seen.
+        The strikes of the account's options are rungs too. A stretch that begins and ends between
+        two rungs is not seen.
         """
         outside = self._units
         if outside == 0:
             return ""
-        for rung in _build_ladder(self._units, is_up=is_up):
+        for rung in self._build_rungs(is_up=is_up):
             if not is_reached(self.compute(rung)):
                 outside = rung
                 continue

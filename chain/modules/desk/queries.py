@@ -16,28 +16,31 @@ from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import queries as accounts_queries
 from chain.modules.accounts import state
 from chain.modules.accounts.types import Account, AccountId, AccountMargin, parse_account_id
+from chain.modules.bank import state as bank
 from chain.modules.collateral import caps
-from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral
-from chain.modules.desk.probing import PriceProbe, is_below_requirement, set_price
-from chain.modules.markets import matching
+from chain.modules.desk.probing import (
+    PriceProbe,
+    get_underlyings,
+    is_below_requirement,
+    set_price,
+)
+from chain.modules.markets import base, matching
 from chain.modules.markets import state as markets
-from chain.modules.markets.types import Side, TimeInForce
+from chain.modules.markets.types import InstrumentKind, Side, TimeInForce
 from chain.modules.oracle import state as oracle
 from chain.modules.venues import state as venues
 from chain.risk.margin import (
     compute_gmr_ppm,
     compute_margin_state,
-    compute_position_value_uusd,
 )
 from chain.risk.netting import HUB, compute_siloed_uusd
-from chain.risk.portfolio import Portfolio, compute_portfolio_greeks
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
-from chain.units import PPM, WAD, ceil_div, floor_div, mul_div_floor, parse_amount, parse_signed
+from chain.units import PPM, WAD, ceil_div, floor_div, parse_amount, parse_signed
 
 STEPS_MAX: Final = 32
-"""Deposits, moves and orders of one simulation."""
+"""Deposits, base, moves and orders of one simulation."""
 CELLS_MAX: Final = 105
 """Cells of one risk matrix."""
 UNDERLYINGS_MAX: Final = 16
@@ -115,6 +118,21 @@ def _apply_deposit(ctx: Context, account_id: AccountId, text: str) -> None:
         collateral.debit_lien(ctx, account_id, route, denom, -amount)
 
 
+def _apply_base(ctx: Context, account_id: AccountId, text: str) -> None:
+    """Add to a spot position on a branch, or take from it, within what the chain allows.
+
+    Coins for a deposit are made on the branch: who asks need not have them yet.
+    """
+    market_id, amount_text = _split(text, (2,), "market,amount")
+    amount = parse_signed(amount_text)
+    market = base.require_spot_market(ctx, market_id)
+    if amount > 0:
+        bank.mint(ctx, account_id.owner, market.denom, amount)
+        base.deposit_base(ctx, account_id, market, amount)
+    elif amount < 0:
+        base.take_base(ctx, account_id, market, -amount)
+
+
 def _place(ctx: Context, account_id: AccountId, text: str) -> pb.SimulatedOrder:
     """Match an order against the book on a branch; a refusal is an answer."""
     market_id, side_text, size, *rest = _split(
@@ -149,13 +167,13 @@ def _place(ctx: Context, account_id: AccountId, text: str) -> pb.SimulatedOrder:
 
 
 def query_simulate(ctx: Context, request: pb.QuerySimulateRequest) -> pb.QuerySimulateResponse:
-    """The margin before and after cash, deposits, moves and orders, none of which happen.
+    """The margin before and after cash, deposits, base, moves and orders: none of it happens.
 
     Raises what the chain raises for a deposit it would refuse, InvalidRequest for a bad form.
     """
     account_id = parse_account_id(request.owner, request.number)
-    count = len(request.deposits) + len(request.moves) + len(request.orders)
-    _require_count(count, STEPS_MAX, "deposits, moves and orders")
+    steps = (request.deposits, request.base, request.moves, request.orders)
+    _require_count(sum(map(len, steps)), STEPS_MAX, "deposits, base, moves and orders")
     moves = [_parse_move(text) for text in request.moves]
     child = ctx.branch()
     account = state.require_account(child, account_id)
@@ -164,6 +182,8 @@ def query_simulate(ctx: Context, request: pb.QuerySimulateRequest) -> pb.QuerySi
     state.set_account(child, account)
     for text in request.deposits:
         _apply_deposit(child, account_id, text)
+    for text in request.base:
+        _apply_base(child, account_id, text)
     for move in moves:
         _apply_move(child, move)
     for text in request.orders:
@@ -178,20 +198,6 @@ def query_simulate(ctx: Context, request: pb.QuerySimulateRequest) -> pb.QuerySi
 
 
 # Grids
-
-
-def get_underlyings(ctx: Context, account: Account) -> list[str]:
-    """The oracle assets that an account's value depends on, by name."""
-    names = {markets.require_market(ctx, market_id).asset for market_id in account.positions}
-    names.update(
-        markets.require_market(ctx, order.market).asset
-        for order in markets.get_account_orders(ctx, account.id)
-    )
-    for lien in account.liens:
-        listing = collateral.get_listing(ctx, lien.route_id, lien.denom)
-        if listing is not None:
-            names.add(collateral_prices.get_priced_asset(ctx, listing.asset))
-    return sorted(name for name in names if oracle.get_price(ctx, name) is not None)
 
 
 def _compute_moved(ctx: Context, account: Account, moves: Sequence[Move]) -> AccountMargin:
@@ -225,6 +231,8 @@ def query_risk_matrix(
             equity_uusd=str(margin.equity_uusd),
             equity_change_uusd=str(margin.equity_uusd - before.equity_uusd),
             maintenance_uusd=str(margin.maintenance_uusd),
+            mark_equity_uusd=str(margin.mark_equity_uusd),
+            mark_equity_change_uusd=str(margin.mark_equity_uusd - before.mark_equity_uusd),
             gmr_ppm="" if gmr_ppm is None else str(gmr_ppm),
             state=cast(
                 "accounts_pb2.MarginState",
@@ -268,7 +276,8 @@ def _compute_alone_uusd(ctx: Context, account: Account, market_id: str) -> int:
     held = {market_id: account.positions[market_id]}
     alone = Account(account.owner, account.number, 0, held, {})
     margin = accounts_margin.compute_account_margin(ctx, alone, orders=())
-    return sum(line.maintenance_uusd for line in margin.positions)
+    abroad = margin.venues.maintenance_uusd if margin.venues else 0
+    return margin.maintenance_uusd - abroad
 
 
 def _add_venues(ctx: Context, silos: dict[str, list[int]], margin: AccountMargin) -> None:
@@ -296,8 +305,11 @@ def query_utilisation(
         silo[0] += line.value.value_uusd
         silo[1] += line.value.counted_uusd
     home = silos[ctx.chain_id]
-    home[0] += max(0, account.cash_uusd)
-    home[1] += account.cash_uusd + margin.unrealised_uusd
+    base_uusd = sum(
+        line.value_uusd for line in margin.positions if line.kind is InstrumentKind.SPOT
+    )
+    home[0] += max(0, account.cash_uusd) + base_uusd
+    home[1] += account.cash_uusd + margin.unrealised_uusd + margin.base_uusd
     home[2] += sum(_compute_alone_uusd(ctx, account, market) for market in account.positions)
     _add_venues(ctx, silos, margin)
     gross = sum(silo[0] for silo in silos.values())
@@ -320,65 +332,3 @@ def query_utilisation(
             for chain_id, silo in sorted(silos.items())
         ],
     )
-
-
-# Greeks
-
-
-def _build_portfolio(ctx: Context, margin: AccountMargin, asset: str, price_wad: int) -> Portfolio:
-    """An underlying's positions on the hub: as portfolio margin sees them, or the linear ones."""
-    for row in margin.portfolio.underlyings if margin.portfolio else ():
-        if row.asset == asset:
-            return row.portfolio
-    size_wad = sum(
-        line.position.size_quantums
-        * 10 ** (_WAD_DECIMALS - markets.require_market(ctx, line.market).quantum_decimals)
-        for line in margin.positions
-        if line.asset == asset
-    )
-    return Portfolio(spot_wad=price_wad, perp_wad=size_wad, perp_price_wad=price_wad)
-
-
-def _compute_collateral_delta_wad(ctx: Context, margin: AccountMargin, asset: str) -> int:
-    """What the account's liens move by as an underlying does, in its units; rounded down."""
-    total = 0
-    for line in margin.liens:
-        if collateral_prices.get_priced_asset(ctx, line.factors.asset) != asset:
-            continue
-        listed = collateral.require_asset(ctx, line.factors.asset)
-        quantity = collateral.compute_quantity_wad(
-            line.factors.recognized_amount, line.factors.decimals
-        )
-        rate_wad = collateral_prices.get_exchange_rate_wad(ctx, listed)
-        total += mul_div_floor(quantity, rate_wad, WAD)
-    return total
-
-
-def query_greeks(ctx: Context, request: pb.QueryGreeksRequest) -> pb.QueryGreeksResponse:
-    """How an account moves with each underlying: positions, collateral, venues."""
-    account = state.require_account(ctx, parse_account_id(request.owner, request.number))
-    margin = accounts_margin.compute_account_margin(ctx, account)
-    rows = {row.asset: row for row in (margin.venues.underlyings if margin.venues else ())}
-    assets = {*get_underlyings(ctx, account), *rows}
-    response = pb.QueryGreeksResponse()
-    for asset in sorted(assets):
-        price = oracle.get_price(ctx, asset)
-        assert price is not None, "only what has a price is listed"
-        greeks = compute_portfolio_greeks(_build_portfolio(ctx, margin, asset, price.price_wad))
-        held = _compute_collateral_delta_wad(ctx, margin, asset)
-        legs = rows[asset].legs if asset in rows else ()
-        abroad = sum(leg.position.size for leg in legs if leg.venue_id != HUB)
-        delta = greeks.delta_wad + held + abroad
-        response.underlyings.add(
-            asset=asset,
-            price_wad=str(price.price_wad),
-            delta_wad=str(greeks.delta_wad),
-            gamma_wad=str(greeks.gamma_wad),
-            vega_wad=str(greeks.vega_wad),
-            theta_wad=str(greeks.theta_wad),
-            rho_wad=str(greeks.rho_wad),
-            collateral_delta_wad=str(held),
-            venue_delta_wad=str(abroad),
-            delta_uusd=str(compute_position_value_uusd(delta, price.price_wad, _WAD_DECIMALS)),
-        )
-    return response

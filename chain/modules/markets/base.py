@@ -57,10 +57,10 @@ def deposit_base(ctx: Context, account_id: AccountId, market: Market, amount: in
     ctx.emit("base_deposited", _describe(account, market, amount))
 
 
-def withdraw_base(ctx: Context, account_id: AccountId, market: Market, amount: int) -> None:
-    """Move coins of a spot position to their owner, when the margin after it allows.
+def take_base(ctx: Context, account_id: AccountId, market: Market, amount: int) -> Account:
+    """Take base out of a spot position; the account after it. The caller judges its margin.
 
-    Raises AccountNotFound, AccountLocked, InsufficientBase, InsufficientMargin, PriceNotUsable.
+    Raises AccountNotFound, AccountLocked, InsufficientBase.
     """
     account = accounts_handlers.require_active(ctx, account_id)
     free = compute_free_base(account, state.get_account_orders(ctx, account_id), market)
@@ -70,6 +70,15 @@ def withdraw_base(ctx: Context, account_id: AccountId, market: Market, amount: i
             f"resting sell has promised; ask for less or cancel orders"
         )
     _apply_change(ctx, account, market, -amount)
+    return account
+
+
+def withdraw_base(ctx: Context, account_id: AccountId, market: Market, amount: int) -> None:
+    """Move coins of a spot position to their owner, when the margin after it allows.
+
+    Raises AccountNotFound, AccountLocked, InsufficientBase, InsufficientMargin, PriceNotUsable.
+    """
+    account = take_base(ctx, account_id, market, amount)
     accounts_margin.require_withdrawable(ctx, account)
     bank.move(ctx, state.MODULE_ADDRESS, account_id.owner, market.denom, amount)
     ctx.emit("base_withdrawn", _describe(account, market, amount))

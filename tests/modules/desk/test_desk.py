@@ -9,7 +9,7 @@ from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, MarginMode
 from chain.modules.collateral.errors import CapExceeded
-from chain.modules.desk import probing, queries
+from chain.modules.desk import greeks, probing, queries
 from chain.modules.oracle import state as oracle
 from chain.runtime.errors import InvalidRequest
 from chain.units import WAD
@@ -199,7 +199,7 @@ def test_an_empty_account_has_no_utilisation():
 
 def test_greeks_are_of_positions_and_collateral_together():
     ctx = build_world()
-    (row,) = queries.query_greeks(ctx, pb.QueryGreeksRequest(owner=ALICE)).underlyings
+    (row,) = greeks.query_greeks(ctx, pb.QueryGreeksRequest(owner=ALICE)).underlyings
     assert (row.asset, row.delta_wad) == ("ETH", str(40 * WAD))
     assert (row.collateral_delta_wad, row.venue_delta_wad) == (str(10 * WAD), "0")
     assert row.delta_uusd == str(50 * 2_000 * USD)
@@ -216,8 +216,8 @@ def test_greeks_are_of_positions_and_collateral_together():
 def test_greeks_do_not_depend_on_the_margin_mode():
     ctx = build_world(ether=20)
     request = pb.QueryGreeksRequest(owner=ALICE)
-    before = queries.query_greeks(ctx, request)
+    before = greeks.query_greeks(ctx, request)
     account = accounts.require_account(ctx, ACCOUNT)
     account.margin_mode = MarginMode.PORTFOLIO
     accounts.set_account(ctx, account)
-    assert queries.query_greeks(ctx, request) == before
+    assert greeks.query_greeks(ctx, request) == before

@@ -10,7 +10,7 @@ from chain.modules.accounts import state as accounts
 from chain.modules.accounts.recompute import recompute_explanation
 from chain.modules.accounts.types import AccountId
 from chain.modules.desk import explain, probing
-from chain.modules.desk import queries as desk
+from chain.modules.desk import greeks as desk
 from chain.risk.margin import MarginState
 from chain.runtime.errors import InvalidRequest
 from chain.units import WAD
