@@ -66,3 +66,19 @@ def test_the_refusal_states_rule_numbers_and_remedy(report):
 def test_fees_went_to_insurance(report):
     kinds = {entry["kind"] for entry in report["insurance"]}
     assert {"funded", "fee"} <= kinds
+
+
+def test_the_account_held_options_that_settled_in_cash(report):
+    options = report["options"]
+    portfolio, standard = (options["margin"][mode] for mode in ("portfolio", "standard"))
+    for margin in (portfolio, standard):
+        held = {line["position"]["market"] for line in margin["explanation"]["positions"]}
+        assert {options["bought"], options["sold"], "ETH-PERP"} <= held
+        assert int(margin["equity_uusd"]) > int(margin["initial_uusd"]) > 0
+        (greeks,) = (row for row in margin["greeks"] if row["asset"] == "ETH")
+        assert int(greeks["vega_wad"]) < 0  # A call sold for longer than the put lasts.
+    (worst,) = portfolio["worst_scenarios"]
+    assert int(worst["profit_wad"]) < 0
+    (settled,) = options["settlement"]["positions"]
+    assert settled["market"] == options["bought"]
+    assert int(settled["value_uusd"]) > 0
