@@ -15,6 +15,7 @@ from chain.modules.accounts import handlers as accounts_handlers
 from chain.modules.accounts import hooks as accounts_hooks
 from chain.modules.accounts import margin, queries
 from chain.modules.accounts import state as accounts
+from chain.modules.accounts.recompute import recompute_explanation
 from chain.modules.accounts.types import AccountId
 from chain.modules.bank import state as bank
 from chain.modules.markets import hooks as markets_hooks
@@ -240,6 +241,7 @@ class InstrumentsMachine(RuleBasedStateMachine):
             explanation = queries.explain_margin(self.ctx, account)
             assert explanation.equity_uusd == str(computed.equity_uusd)
             assert explanation.maintenance_uusd == str(computed.maintenance_uusd)
+            assert recompute_explanation(explanation) == []
 
     def teardown(self):
         """Whatever was open, it expires; what is left are perpetuals, base and cash."""
@@ -256,7 +258,7 @@ class InstrumentsMachine(RuleBasedStateMachine):
 
 TestInstruments = InstrumentsMachine.TestCase
 TestInstruments.settings = settings(
-    max_examples=20,
+    max_examples=15,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -124,7 +124,7 @@ def draw_positions(ctx, data):
     return {name: held for name, held in positions.items() if name.startswith("ETH")}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data(), ethers, stables)
 def test_standard_margin_of_an_account(data, price, stable):
     ctx = build_ctx("pmrm21", price, stable)
@@ -152,7 +152,7 @@ def test_standard_margin_of_an_account(data, price, stable):
 
 
 @pytest.mark.parametrize("preset", ["pmrm21", "scan24", "span16"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data(), price=ethers, stable=stables)
 def test_portfolio_margin_of_an_account(preset, data, price, stable):
     ctx = build_ctx(preset, price, stable)
