@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from chain.errors import ChainError
-from chain.modules.accounts import portfolio_margin, state
-from chain.modules.accounts.reads import read_market
-from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode
+from chain.modules.accounts import margin, state
+from chain.modules.accounts.reads import MarketReads, read_market
+from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode, UnitTerms
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral.measurement import SharedReads
+from chain.modules.markets.types import InstrumentKind
 from chain.risk.haircut import HaircutFactors, compute_haircut_ppm, compute_size_weight_ppm
 from chain.risk.margin import MarginState
 from chain.risk.screen import AccountScreen, LineFactor
@@ -29,16 +30,19 @@ _BUCKET_BITS: Final = 10
 """Owners' quantities that agree in their first bits share a column."""
 _EXACT_SLACK: Final = 4
 """More roundings of one uusd than the exact rule makes on a line."""
+_UNIT_FUZZ_WAD: Final = 4
+"""More roundings of 1e-18 than a unit's terms are computed with."""
 
 
 class _Column(NamedTuple):
-    """What lines of one factor have in common: a market, or a lien and a bucket of quantities.
+    """What lines of one factor have in common: a market and side, or a lien and a bucket.
 
     A bucket holds the owners' quantities within [mantissa·2^shift, (mantissa + 1)·2^shift).
     """
 
     market: str
     mode: MarginMode = MarginMode.STANDARD
+    is_short: bool = False
     lien: LienKey | None = None
     mantissa: int = 0
     shift: int = 0
@@ -172,11 +176,12 @@ class HealthIndex:
     def _build_lines(
         self, ctx: Context, account: Account, shared: SharedReads
     ) -> list[tuple[int, int]]:
-        lines = [
-            (self._get_column(_Column(market, account.margin_mode)), position.size_quantums)
-            for market, position in sorted(account.positions.items())
-            if position.size_quantums
-        ]
+        lines = []
+        for market, position in sorted(account.positions.items()):
+            size = position.size_quantums
+            if size:
+                column = _Column(market, account.margin_mode, size < 0)
+                lines.append((self._get_column(column), size))
         for lien, amount in sorted(account.liens.items()):
             _, listing = _get_listing(ctx, lien, shared)
             self._listings[lien] = listing
@@ -213,36 +218,47 @@ def _get_listing(
 
 
 def _build_position_factor(ctx: Context, column: _Column, shared: SharedReads) -> LineFactor | None:
-    """A quantum's value less its funding index; None while the market has no usable price.
+    """A quantum's worth less its funding index; None while the market has no usable price.
 
-    Under portfolio margin a position may be hedged away, and never asks more than it does alone.
+    What a quantum asks is exact for perpetuals and futures under the standard rules alone: any
+    other may be hedged away, and asks at most what it does by itself.
     """
     try:
         reads = read_market(ctx, column.market, shared)
+        unit = _get_unit_terms(ctx, reads, column.mode, shared)
     except ChainError:
         return None
     market = reads.market
-    price_wad = reads.mark.price_wad
-    rate_ppm = reads.terms.maintenance_ppm + reads.latency_ppm
+    is_linear = market.kind in (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE)
     scale = 10 ** (market.quantum_decimals + 12)
-    worth = price_wad * WAD - reads.funding_index_wad * scale
-    low = high = price_wad * rate_ppm
-    if column.mode is MarginMode.PORTFOLIO:
-        low = 0
-        high = max(
-            high, PPM * portfolio_margin.compute_unit_bound_wad(ctx, market.asset, price_wad)
-        )
+    worth = unit.equity_wad * WAD - (reads.funding_index_wad * scale if is_linear else 0)
+    fuzz = _UNIT_FUZZ_WAD * WAD if market.kind is InstrumentKind.SPOT else 0
+    most = unit.requirement_short_wad if column.is_short else unit.requirement_long_wad
+    is_exact = is_linear and column.mode is MarginMode.STANDARD
     return LineFactor(
         equity_low=abs(worth),
-        equity_high=abs(worth),
+        equity_high=abs(worth) + fuzz,
         equity_denominator=scale * WAD,
         equity_sign=-1 if worth < 0 else 1,
         equity_slack=_EXACT_SLACK,
-        requirement_low=low,
-        requirement_high=high,
-        requirement_denominator=scale * PPM,
-        requirement_slack=_EXACT_SLACK + ceil_div(rate_ppm, PPM),
+        requirement_low=max(0, most - _UNIT_FUZZ_WAD) if is_exact else 0,
+        requirement_high=most + _UNIT_FUZZ_WAD if most else 0,
+        requirement_denominator=scale,
+        # A linear requirement is asked of a value that is rounded up.
+        requirement_slack=_EXACT_SLACK
+        + (ceil_div(most, max(1, reads.mark.price_wad)) if is_linear else 0),
     )
+
+
+def _get_unit_terms(
+    ctx: Context, reads: MarketReads, mode: MarginMode, shared: SharedReads
+) -> UnitTerms:
+    """What a unit of a market adds, computed once for longs and shorts."""
+    key = reads.market.id, mode.value
+    found = shared.unit_terms.get(key)
+    if found is None:
+        found = shared.unit_terms[key] = margin.compute_unit_terms(ctx, reads, mode)
+    return found
 
 
 def _build_lien_factor(ctx: Context, column: _Column, shared: SharedReads) -> LineFactor | None:

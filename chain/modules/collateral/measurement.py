@@ -50,7 +50,7 @@ from chain.units import NANOSECONDS, PPM, Address, ceil_div, clamp, floor_div, m
 
 if TYPE_CHECKING:
     from chain.modules.accounts.reads import AccountRules, MarketReads
-    from chain.modules.accounts.types import UnderlyingTerms
+    from chain.modules.accounts.types import UnderlyingTerms, UnitTerms
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _MS_NS: Final = 1_000_000
@@ -320,6 +320,7 @@ class SharedReads:
     maintenance_params: pb.Params | None = None
     markets: dict[str, "MarketReads"] = field(default_factory=dict)
     underlyings: dict[tuple[str, bool], "UnderlyingTerms"] = field(default_factory=dict)
+    unit_terms: dict[tuple[str, int], "UnitTerms"] = field(default_factory=dict)
     account_rules: "AccountRules | None" = None
 
     def get_route(self, ctx: Context, route_id: str) -> tuple[pb.Route, RouteMeasure] | None:

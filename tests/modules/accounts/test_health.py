@@ -12,12 +12,14 @@ from chain.modules.accounts.params import build_default_params
 from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode, Position
 from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state as markets
+from chain.modules.markets.types import SettlementAverage
 from chain.modules.oracle import state as oracle
 from chain.modules.scenarios import state as scenarios
 from chain.risk.margin import MarginState
 from chain.runtime.address import encode_address
 from chain.runtime.store import Branch
 from chain.units import PPM, WAD
+from tests.modules.accounts.mixed_portfolios import MONTH_S, build_mixed_economy, holdings
 from tests.modules.economy import (
     ETHER,
     MARKET,
@@ -167,6 +169,101 @@ def test_a_restarted_node_finds_the_same_in_the_same_order(chain_of_blocks, limi
         for account_id in found:
             hooks.refresh_margin_state(ctx, account_id, shared)
         committed.close_block()
+
+
+def assert_bounds_hold(ctx):
+    """Equity and requirement of every account lie within what the screen says of them."""
+    shared = SharedReads()
+    index = health.HealthIndex()
+    index.follow(ctx, shared)
+    factors = [index._build_factor(ctx, column, shared) for column in index._columns]
+    low, high, least, most, unknown = index._screen.compute_bounds(factors)
+    for account_id, row in index._rows.items():
+        exact = margin.compute_account_margin(ctx, state.require_account(ctx, account_id))
+        if not unknown[row]:
+            assert low[row] <= exact.equity_uusd <= high[row]
+            assert least[row] <= exact.maintenance_uusd <= most[row]
+
+
+def move_mixed(ctx, prices_usd):
+    for asset, price_usd in prices_usd.items():
+        price = oracle.get_price(ctx, asset)
+        moved = price_usd * WAD + 7
+        oracle.set_price(ctx, replace(price, price_wad=moved, raw_median_wad=moved))
+
+
+def draw_mixed_account(data, ctx):
+    held, _ = data.draw(holdings(ctx, orders=False))
+    return Account(
+        *data.draw(account_ids),
+        data.draw(st.integers(-40_000 * USD, 120_000 * USD)),
+        held,
+        data.draw(st.dictionaries(st.sampled_from(LIENS), st.integers(1, 10**20), max_size=2)),
+        margin_mode=data.draw(st.sampled_from(MarginMode)),
+    )
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_states_over_every_kind_are_those_of_computing_every_account(data):
+    presets = st.sampled_from(("pmrm21", "span16", "scan24"))
+    ctx = build_mixed_economy(data.draw(presets))
+    if data.draw(st.booleans()):
+        ramp_in(ctx, data.draw(presets), is_first=data.draw(st.booleans()))
+    committed = Committed(ctx)
+    for number in range(data.draw(st.integers(2, 4))):
+        advance(ctx, data.draw(st.sampled_from((1, 1_800, 10 * 86_400, 29 * 86_400))))
+        committed.open_block()
+        eth_usd, btc_usd = data.draw(st.integers(900, 4_000)), data.draw(st.integers(10**4, 10**5))
+        move_mixed(ctx, {"ETH": eth_usd, "BTC": btc_usd})
+        if number and data.draw(st.booleans()):
+            average = SettlementAverage(price_wad=data.draw(st.integers(500, 4_000)) * WAD)
+            markets.set_settlement(ctx, "ETH", MONTH_S, average)
+        for _ in range(data.draw(st.integers(0, 5))):
+            state.set_account(ctx, draw_mixed_account(data, ctx))
+        hooks.refresh_margin_states(ctx)
+        assert_bounds_hold(ctx)
+        for account_id, exact in compute_all(ctx).items():
+            assert state.get_margin_state(ctx, account_id)[0] is exact
+        committed.close_block()
+
+
+def ramp_in(ctx, preset, *, is_first):
+    """Half-way to other rules of ETH: from another set, or from the standard rules."""
+    parameters = [scenarios_pb2.Parameter(name="base_factor_wad", value=str(WAD // 2))]
+    current = scenarios_pb2.Underlying(
+        asset="ETH", preset=preset, stable_asset="USDC", standard_parameters=parameters
+    )
+    before = scenarios.get_underlying_state(ctx, "ETH").current
+    ramp = scenarios_pb2.UnderlyingState(
+        current=current,
+        previous=None if is_first else before,
+        ramp_start_s=ctx.time_s - 1_800,
+        ramp_end_s=ctx.time_s + 1_800,
+    )
+    scenarios.set_underlying_state(ctx, ramp)
+
+
+def test_a_healthy_account_of_every_kind_is_not_computed(monkeypatch):
+    ctx = build_mixed_economy()
+    sizes = {
+        "ETH-TWO": -2 * ETHER,
+        "ETH-F1": 2 * ETHER,
+        "ETH-C2000X1": -3 * ETHER,
+        "ETH-P1600X2": 3 * ETHER,
+        "ETH-SPOT": 10**18,
+    }
+    for owner, mode in zip(OWNERS, MarginMode, strict=False):
+        held = {market: Position(size) for market, size in sizes.items()}
+        state.set_account(ctx, Account(owner, 0, 100_000 * USD, held, margin_mode=mode))
+    hooks.refresh_margin_states(ctx)
+    monkeypatch.setattr(hooks, "refresh_margin_state", None)
+    advance(ctx)
+    move_mixed(ctx, {"ETH": 2_100})
+    hooks.refresh_margin_states(ctx)
+    assert not [event for event in ctx.events if event.type == "margin_state_failed"]
 
 
 def build_longs(ctx, count):
