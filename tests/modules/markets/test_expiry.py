@@ -33,6 +33,7 @@ from tests.modules.economy import (
     build_economy,
     deliver,
     get_account,
+    set_step_bound,
 )
 from tests.modules.instruments import (
     CALL,
@@ -197,6 +198,15 @@ def test_a_price_too_old_to_liquidate_on_is_no_sample():
     assert int(price["price_wad"]) == (600 * 2_000 + 50 * 2_050) * WAD // 650
 
 
+def test_a_price_that_still_moves_by_bounded_steps_is_a_sample():
+    ctx = build_instruments(build_future())
+    advance_to(ctx, OPEN_S, ETH=2_000)
+    advance(ctx, 60, ETH=2_000)
+    set_step_bound(ctx)
+    end_block(ctx)
+    assert state.get_settlement(ctx, "ETH", EXPIRY_S).sampled_ns == 60 * NANOSECONDS
+
+
 def test_without_a_sample_the_first_usable_price_settles():
     ctx = build_instruments(build_option())
     trade(ctx, ALICE, CALL, SELL, ETHER, 5_000)
@@ -302,6 +312,22 @@ def test_a_block_settles_no_more_than_its_share():
     # Each market: an order, four holders, three fills, itself.
     assert blocks == 2 * 9 // 2
     assert_ledger(ctx)
+
+
+def test_orders_of_both_sides_share_the_bound():
+    ctx = build_instruments(build_option())
+    set_limit(ctx, 3)
+    for _ in range(2):
+        trade(ctx, ALICE, CALL, SELL, ETHER, 20_000)
+        trade(ctx, BOB, CALL, BUY, ETHER, 5_000)
+    advance(ctx, EXPIRY_S - ctx.time_s, ETH=2_000)
+    ctx.events.clear()
+    expiry.end_block(ctx)
+    assert len(list_events(ctx, "order_cancelled")) == 3
+    assert state.get_market(ctx, CALL) is not None
+    expiry.end_block(ctx)
+    assert len(list_events(ctx, "order_cancelled")) == 4
+    assert state.get_market(ctx, CALL) is None
 
 
 def test_positions_under_liquidation_settle_too():

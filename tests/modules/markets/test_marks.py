@@ -156,6 +156,15 @@ def test_a_window_covered_in_full_moves_no_more(ctx):
     assert mark_of(ctx, FUTURE, 3_000 * WAD).price_wad == 1_800 * WAD
 
 
+def test_more_samples_than_a_shortened_window_holds_count_as_all_of_it(ctx):
+    # Governance may scale market time while a window is open.
+    sampled_ns = 2 * WINDOW_S * NANOSECONDS
+    average = SettlementAverage(1_800 * WAD * sampled_ns, sampled_ns)
+    state.set_settlement(ctx, "ETH", EXPIRY_S, average)
+    forward = mark_of(ctx, FUTURE, 3_000 * WAD).forward
+    assert (forward.variable_wad, forward.fixed_wad) == (0, 1_800 * WAD)
+
+
 def test_market_time_runs_faster_where_it_is_scaled():
     ctx = build_economy()
     params = oracle_pb2.Params()

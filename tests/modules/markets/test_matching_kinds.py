@@ -163,6 +163,16 @@ def test_a_reducing_sell_needs_a_position_and_takes_no_more(ctx):
     assert SPOT not in get_account(ctx, ALICE).positions
 
 
+def test_a_reducing_sell_promises_nothing(ctx):
+    deposit_base(ctx, ALICE, 2 * MILLI)
+    trade(ctx, ALICE, SPOT, SELL, 2 * MILLI, 200_000, reduce_only=True)
+    trade(ctx, ALICE, SPOT, SELL, 2 * MILLI, 201_000)
+    trade(ctx, BOB, SPOT, BUY, 2 * MILLI, 201_000)
+    ctx.events.clear()
+    trade(ctx, CAROL, SPOT, BUY, 2 * MILLI, 201_000)
+    assert list_cancelled(ctx) == ["balance"]
+
+
 def test_a_buy_needs_the_cash_of_its_fills():
     ctx = build_instruments(build_spot(), usd=2_000)
     deposit_base(ctx, ALICE, 5 * WAD)
@@ -189,6 +199,13 @@ def test_resting_buys_are_paid_together():
     with pytest.raises(InsufficientCash, match="resting spot buys"):
         trade(ctx, BOB, SPOT, BUY, 600 * MILLI, 190_000)
     trade(ctx, BOB, SPOT, BUY, 500 * MILLI, 190_000)
+
+
+def test_resting_buys_count_their_fees():
+    ctx = build_instruments(build_spot(), usd=1_900)
+    with pytest.raises(InsufficientCash, match="would cost 1900380000"):
+        trade(ctx, BOB, SPOT, BUY, WAD, 190_000)
+    trade(ctx, BOB, SPOT, BUY, 999 * MILLI, 190_000)
 
 
 def test_a_resting_sell_without_its_base_is_cancelled(ctx):
