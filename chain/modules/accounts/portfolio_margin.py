@@ -325,6 +325,8 @@ def compose(
 
 def get_correlation(ctx: Context, assets: Sequence[str]) -> Correlation:
     """The oracle's correlations of those of these assets that it knows."""
+    if not assets:
+        return Correlation((), ())
     known = oracle.get_correlated_assets(ctx)
     inside = tuple(asset for asset in sorted(assets) if asset in known)
     return Correlation(inside, oracle.get_correlation_ppm(ctx, inside))
