@@ -18,6 +18,8 @@ from chain.units import ceil_div, floor_div
 _PRICE_UNIT: Final = 10**12
 """Prices that are found are exact to a uusd a unit."""
 _LADDER_STEPS: Final = 24
+_KINKS_MAX: Final = 16
+"""Strikes looked at on one side of the price: the nearest."""
 
 
 def get_underlyings(ctx: Context, account: Account) -> list[str]:
@@ -102,7 +104,8 @@ class PriceProbe:
         ladder = list(_build_ladder(self._units, is_up=is_up))
         low, high = sorted((self._units, ladder[-1]))
         kinks = [kink for kink in self._kinks if low < kink < high]
-        return sorted({*ladder, *kinks}, reverse=not is_up)
+        nearest = kinks[:_KINKS_MAX] if is_up else kinks[-_KINKS_MAX:]
+        return sorted({*ladder, *nearest}, reverse=not is_up)
 
     def find(self, is_reached: Callable[[AccountMargin], bool], *, is_up: bool) -> str:
         """The nearest price (WAD) on one side at which the margin has a property, or nothing.

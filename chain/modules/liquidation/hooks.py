@@ -9,6 +9,7 @@ from chain.modules.accounts.types import AccountId
 from chain.modules.insurance import state as insurance
 from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import auctions, cases, closing, state
+from chain.modules.liquidation.reductions import REDUCTIONS_MAX
 from chain.risk.margin import MarginState
 from chain.runtime.context import Context
 from chain.runtime.isolation import isolate_item
@@ -24,6 +25,8 @@ _WORST_FIRST = (
 
 
 _FAILED = "liquidation_failed"
+_WORK_MAX = 5_000
+"""Positions that the visits of one block may margin, the last visit's over it."""
 
 
 def _name(account_id: AccountId) -> dict[str, str | int]:
@@ -57,16 +60,28 @@ def _open_cases(ctx: Context) -> None:
                 cases.open_case(child, account_id, margin)
 
 
+def _measure(ctx: Context, account_id: AccountId) -> int:
+    """The work of a visit: its margin, and one for each position whose closing is weighed."""
+    account = accounts.get_account(ctx, account_id)
+    count = len(account.positions) if account else 0
+    return count * (1 + min(count, REDUCTIONS_MAX))
+
+
 def _visit_cases(ctx: Context) -> None:
-    """One step for each of the next cases, round robin."""
+    """One step for each of the next cases, round robin, within the block's work."""
     limit = state.PARAMS.get(ctx).cases_per_block_max
     batch: list[pb.Case] = list(islice(state.iterate_cases(ctx, state.get_cursor(ctx)), limit))
     last: AccountId | None = None
+    work_left, visited = _WORK_MAX, 0
     for case in batch:
+        if work_left <= 0:
+            break
         last = AccountId(Address(case.owner), case.account)
+        work_left -= _measure(ctx, last)
+        visited += 1
         with isolate_item(ctx, _FAILED, _name(last)) as child:
             cases.visit(child, case)
-    is_end = len(batch) < limit
+    is_end = visited == len(batch) < limit
     if is_end and state.get_cursor(ctx) is None:
         return
     state.set_cursor(ctx, None if is_end else last)

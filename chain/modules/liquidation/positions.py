@@ -17,7 +17,7 @@ from chain.modules.insurance import state as insurance
 from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation.reductions import Reduction
 from chain.modules.markets import state as markets
-from chain.modules.markets.matching import cancel_order
+from chain.modules.markets.matching import cancel_order, find_surrender
 from chain.modules.markets.settlement import apply_fill
 from chain.modules.markets.types import InstrumentKind, Market, RestingOrder, Side
 from chain.risk.liquidation import (
@@ -219,6 +219,9 @@ def _require_carried(ctx: Context, market: Market, before: Account, after: Accou
     margin_before = accounts_margin.compute_account_margin(ctx, before)
     if margin_after.excess_uusd < margin_before.excess_uusd:
         raise InsufficientMargin(shortfall)
+    surrender = find_surrender(market, margin_before, margin_after)
+    if surrender:
+        raise InsufficientMargin(surrender)
 
 
 def hand_over(ctx: Context, account: Account, market: Market, size: int, quote_uusd: int) -> Closed:

@@ -556,3 +556,23 @@ def test_a_gap_over_accounts_with_options_conserves_every_unit(mode, price):
     assert handled
     deficits = sum(int(row.amount_uusd) for row in insurance.iterate_deficits(ctx))
     assert deficits == sum(max(0, -account.cash_uusd) for account in locked)
+
+
+def test_visits_of_a_block_are_bounded_by_the_positions_they_margin(monkeypatch):
+    """Who is not reached in one block is first in the next: nobody is left out."""
+    network = build_world(collateral=0)
+    ctx = network.hub.ctx
+    owners = [encode_address(bytes([50 + index]) * 20) for index in range(6)]
+    for owner in owners:
+        bank.mint(ctx, owner, "uusd", 8_000 * USD)
+        deposit(ctx, owner, 8_000)
+        exchange(network, MARKET, 20 * ETHER, 200_000, seller=BOB, buyer=owner)
+    monkeypatch.setattr(liquidation_hooks, "_WORK_MAX", 3)
+    quote(network, MARKET, 170_000, 200 * ETHER, BUY, ETH=1_700)
+    run_block(network, ETH=1_700, USDC=1)
+    shrunk = [get_held(network, MARKET, owner) < 20 * ETHER for owner in owners]
+    assert sum(shrunk) == 2
+    run_blocks(network, 2, ETH=1_700, USDC=1)
+    assert all(get_held(network, MARKET, owner) < 20 * ETHER for owner in owners)
+    run_blocks(network, 40, ETH=1_700, USDC=1)
+    assert all(get_held(network, MARKET, owner) == 0 for owner in owners)
