@@ -101,7 +101,7 @@ class LinearTerms:
     `maintenance_ppm` and `initial_ppm` are mmf and imf, the latter after open-interest scaling;
     `volatility_wad` is max(sigma_measured, sigma_floor), annual; `delta_t_s` the horizon in market
     seconds. `maintenance_ppm` and `latency_ppm` are where `ramp` has brought them, when there is
-    one.
+    one. `volatility_initial_wad` is what new risk sees, None when it is the same.
     """
 
     maintenance_ppm: int
@@ -109,6 +109,7 @@ class LinearTerms:
     volatility_wad: int
     delta_t_s: int
     ramp: TermsRamp | None = None
+    volatility_initial_wad: int | None = None
 
     @property
     def latency_target_ppm(self) -> int:
@@ -126,8 +127,9 @@ class LinearTerms:
     @property
     def latency_initial_ppm(self) -> int:
         """L(1.25·sigma, δt) of the initial requirement."""
+        seen_wad = self.volatility_initial_wad or self.volatility_wad
         volatility = ceil_div(
-            self.volatility_wad * INITIAL_VOLATILITY_NUMERATOR, INITIAL_VOLATILITY_DENOMINATOR
+            seen_wad * INITIAL_VOLATILITY_NUMERATOR, INITIAL_VOLATILITY_DENOMINATOR
         )
         return compute_latency_premium_ppm(volatility, self.delta_t_s)
 

@@ -112,6 +112,7 @@ def encode_position(line: PositionMargin, linear: PositionMargin) -> pb.Position
         volatility_wad=str(line.terms.volatility_wad),
         delta_t_s=line.terms.delta_t_s,
         ramp=_encode_ramp(line.terms),
+        volatility_initial_wad=str(line.terms.volatility_initial_wad or line.terms.volatility_wad),
     )
     if mark.forward is not None:
         message.forward_variable_wad = str(mark.forward.variable_wad)

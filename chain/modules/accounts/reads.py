@@ -85,6 +85,9 @@ def _compute_terms(
         volatility_wad=max(measured_wad, market.volatility_floor_wad),
         delta_t_s=oracle.compute_market_seconds(ctx, market.horizon_s * NANOSECONDS),
         ramp=ramp,
+        volatility_initial_wad=max(
+            oracle.get_new_risk_volatility_wad(ctx, market.asset), market.volatility_floor_wad
+        ),
     )
 
 

@@ -139,7 +139,10 @@ def _check_lien(seen: _Comparison, field: str, lien: pb.LienMargin) -> None:
 
 def _check_terms(seen: _Comparison, field: str, line: pb.PositionMargin, time_s: int) -> None:
     """Compare the rates with the volatility, horizon and ramp that they follow from."""
-    terms = LinearTerms(0, 0, int(line.volatility_wad), line.delta_t_s)
+    terms = LinearTerms(
+        *(0, 0, int(line.volatility_wad), line.delta_t_s),
+        volatility_initial_wad=int(line.volatility_initial_wad),
+    )
     seen.expect(f"{field}.latency_initial_ppm", line.latency_initial_ppm, terms.latency_initial_ppm)
     if not line.HasField("ramp"):
         seen.expect(f"{field}.latency_ppm", line.latency_ppm, terms.latency_ppm)

@@ -276,10 +276,15 @@ def _compute_staleness_ppm(
 
 @dataclass(frozen=True, slots=True)
 class AssetReads:
-    """An asset as all its liens see it: volatility, the quantity of all liens, terms, in WAD."""
+    """An asset as all its liens see it: volatility, the quantity of all liens, terms, in WAD.
+
+    `volatility_wad` is what new risk sees, `volatility_now_wad` what exists sees: less while a
+    change of the volatility model ramps in.
+    """
 
     asset: pb.Asset
     volatility_wad: int
+    volatility_now_wad: int
     quantity_wad: int
     terms: AssetTerms
     terms_initial: AssetTerms
@@ -290,12 +295,14 @@ def get_asset_reads(
     ctx: Context, asset: pb.Asset, denoms: Sequence[tuple[str, str, int]] | None = None
 ) -> AssetReads:
     """An asset at this block; `denoms` are those of the asset when the caller has them."""
-    volatility_wad = oracle.get_volatility_wad(ctx, asset.base_asset or asset.asset)
+    priced = asset.base_asset or asset.asset
+    volatility_wad = oracle.get_new_risk_volatility_wad(ctx, priced)
     quantity_wad = state.get_asset_quantity_wad(ctx, asset.asset, denoms)
     ramps = get_asset_ramps(ctx, asset, volatility_wad, quantity_wad)
     return AssetReads(
         asset=asset,
         volatility_wad=volatility_wad,
+        volatility_now_wad=oracle.get_volatility_wad(ctx, priced),
         quantity_wad=quantity_wad,
         terms=ramps.compute_reading(ctx.time_ns, get_ramp_duration_ns(ctx)),
         terms_initial=ramps.get_target(),
@@ -411,12 +418,14 @@ def get_lien_haircut(
     route, measure = measured
     owner_wad = shared.get_owner_quantity_wad(ctx, valued.asset.asset, owner)
     hops = get_further_hops(ctx, route, lien.denom)
-    latency_ppm = compute_latency_premium_ppm(
-        valued.volatility_wad, measure.delta_t_market_s + valued.asset.unbonding_s
-    )
+    delta_t_s = measure.delta_t_market_s + valued.asset.unbonding_s
 
     def build(
-        terms: AssetTerms, security_ppm: int, hop_ppm: int, unrecognized_ppm: int
+        terms: AssetTerms,
+        volatility_wad: int,
+        security_ppm: int,
+        hop_ppm: int,
+        unrecognized_ppm: int,
     ) -> HaircutFactors:
         return HaircutFactors(
             asset=valued.asset.asset,
@@ -430,19 +439,21 @@ def get_lien_haircut(
                 terms.scale_start_wad,
                 valued.quantity_wad,
             ),
-            latency_ppm=latency_ppm,
+            latency_ppm=compute_latency_premium_ppm(volatility_wad, delta_t_s),
             security_ppm=compute_path_security_ppm(security_ppm, hop_ppm, hops),
             staleness_ppm=measure.staleness_ppm,
         )
 
     factors = build(
         valued.terms,
+        valued.volatility_now_wad,
         measure.security_ppm,
         shared.get_maintenance_params(ctx).voucher_hop_haircut_ppm,
         measure.unrecognized_ppm,
     )
     initial = build(
         valued.terms_initial,
+        valued.volatility_wad,
         measure.security_initial_ppm,
         state.get_params(ctx).voucher_hop_haircut_ppm,
         measure.unrecognized_initial_ppm,

@@ -124,7 +124,7 @@ def compute_volatility_wad(
     ramp = state.get_running_ramp(ctx, market.id)
     if ramp is not None:
         floor_wad = ramp.compute_floor_wad(floor_wad, ctx.time_s)
-    measured = max(oracle.get_volatility_wad(ctx, market.asset), floor_wad)
+    measured = max(oracle.get_mark_volatility_wad(ctx, market.asset), floor_wad)
     factor = WAD
     if forward.price_wad and (quote.skew_wad or quote.curvature_wad):
         ratio = floor_div(market.strike_wad * SCALE, forward.price_wad)

@@ -25,3 +25,11 @@ class InvalidOracleParams(ChainError):
     codespace = "oracle"
     code = 4
     summary = "invalid oracle parameters"
+
+
+class RampRunning(ChainError):
+    """A volatility model whose last change has not yet taken full effect."""
+
+    codespace = "oracle"
+    code = 5
+    summary = "ramp running"

@@ -4,7 +4,7 @@ from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
 from chain.modules.oracle import state
 from chain.modules.oracle.aggregation import is_price
 from chain.modules.oracle.errors import InvalidOracleParams
-from chain.modules.oracle.params import build_default_params
+from chain.modules.oracle.params import build_default_params, validate_params
 from chain.modules.oracle.types import CorrelationRecord, Price
 from chain.risk.correlation import HYSTERESIS_BLOCKS, TIERS_PPM, validate_correlation
 from chain.runtime.context import Context
@@ -34,20 +34,14 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
             raise InvalidOracleParams(f"price of {price.asset} must be below 2^128")
         state.set_price(ctx, price)
     for volatility in genesis.volatilities:
-        for field, text in (
-            ("volatility_wad", volatility.volatility_wad),
-            ("ewma_variance_wad", volatility.ewma_variance_wad),
-            ("garch_variance_wad", volatility.garch_variance_wad),
-            ("sample_price_wad", volatility.sample_price_wad),
-            ("base_ewma_variance_wad", volatility.base_ewma_variance_wad),
-            ("base_garch_variance_wad", volatility.base_garch_variance_wad),
-        ):
-            parse_nonnegative(text, field)
+        _validate_volatility(volatility)
         state.set_volatility_record(ctx, volatility.asset, state.decode_volatility(volatility))
     for depth in genesis.depths:
         state.set_depth_record(ctx, depth)
     if genesis.correlations.assets:
         state.set_correlation_record(ctx, _read_correlations(ctx, genesis.correlations))
+    if genesis.HasField("model_ramp"):
+        _init_ramp(ctx, genesis.model_ramp)
     index = genesis.volatility_index
     if genesis.HasField("volatility_index"):
         if index.tier >= len(TIERS_PPM) or index.blocks_elsewhere >= HYSTERESIS_BLOCKS:
@@ -56,6 +50,29 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
                 f"blocks_elsewhere {index.blocks_elsewhere} below {HYSTERESIS_BLOCKS}"
             )
         state.restore_volatility_index(ctx, index)
+
+
+def _init_ramp(ctx: Context, ramp: pb.ModelRamp) -> None:
+    validate_params(ramp.before)
+    if not 0 < ramp.start_s < ramp.end_s:
+        raise InvalidOracleParams(
+            f"model_ramp from {ramp.start_s} to {ramp.end_s} s must end after it starts"
+        )
+    for volatility in ramp.volatilities:
+        _validate_volatility(volatility)
+    state.set_ramp(ctx, ramp)
+
+
+def _validate_volatility(volatility: pb.Volatility) -> None:
+    for field, text in (
+        ("volatility_wad", volatility.volatility_wad),
+        ("ewma_variance_wad", volatility.ewma_variance_wad),
+        ("garch_variance_wad", volatility.garch_variance_wad),
+        ("sample_price_wad", volatility.sample_price_wad),
+        ("base_ewma_variance_wad", volatility.base_ewma_variance_wad),
+        ("base_garch_variance_wad", volatility.base_garch_variance_wad),
+    ):
+        parse_nonnegative(text, field)
 
 
 def _read_correlations(ctx: Context, message: pb.Correlations) -> CorrelationRecord:
@@ -92,4 +109,5 @@ def export_genesis(ctx: Context) -> pb.GenesisState:
         depths=state.iterate_depth_records(ctx),
         correlations=state.encode_correlations(correlations) if correlations else None,
         volatility_index=state.get_volatility_index(ctx),
+        model_ramp=state.get_ramp_message(ctx),
     )

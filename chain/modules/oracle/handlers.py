@@ -9,6 +9,6 @@ from chain.runtime.context import Context
 def handle_update_params(ctx: Context, msg: pb.MsgUpdateParams) -> pb.MsgUpdateParamsResponse:
     """Replace the parameters; only the council's authority may."""
     council.require_authority(ctx, msg.authority)
-    state.set_params(ctx, msg.params)
+    state.PARAMS.change(ctx, msg.params)
     ctx.emit("oracle_params_updated", {"assets": len(msg.params.assets)})
     return pb.MsgUpdateParamsResponse()

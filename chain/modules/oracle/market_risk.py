@@ -7,6 +7,7 @@ assets at one moment; the index is taken every block.
 from collections.abc import Sequence
 
 from chain.modules.oracle import state
+from chain.modules.oracle.model_ramp import end_ramp
 from chain.modules.oracle.types import CorrelationRecord, CorrelationRules, OracleRules
 from chain.risk.correlation import (
     TierState,
@@ -25,6 +26,7 @@ from chain.units import NANOSECONDS, PPM, WAD, ceil_div, floor_div, mul_div_floo
 
 def begin_block(ctx: Context) -> None:
     """Sample correlations when their interval has passed, then set the index and its tier."""
+    end_ramp(ctx)
     rules = state.get_rules(ctx)
     if rules.correlation.assets:
         with isolate_item(ctx, "oracle_market_risk_failed", {"part": "correlations"}) as child:
@@ -95,11 +97,13 @@ def update_correlations(ctx: Context, rules: OracleRules) -> None:
 def update_volatility_index(ctx: Context, rules: OracleRules) -> None:
     """The index of this block, and the tier of initial margin once ten blocks asked for another."""
     weighted = [asset for asset in rules.assets if asset.index_weight_ppm]
+    # The index raises initial margin alone: it sees what new risk sees.
+    volatilities = [state.get_new_risk_volatility_wad(ctx, asset.asset) for asset in weighted]
     index_ppm = (
         compute_volatility_index_ppm(
             state.get_correlation_ppm(ctx, [asset.asset for asset in weighted]),
             [asset.index_weight_ppm for asset in weighted],
-            [ceil_div(state.get_volatility_wad(ctx, asset.asset) * PPM, WAD) for asset in weighted],
+            [ceil_div(volatility * PPM, WAD) for volatility in volatilities],
         )
         if weighted
         else 0

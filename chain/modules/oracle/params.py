@@ -10,6 +10,8 @@ from chain.units import PPM, WAD, parse_amount
 
 ASSETS_MAX = 64
 AGE_S_MAX = 86_400
+RAMP_S = 3_600
+"""The ramp of a changed volatility model where parameters name none."""
 EFFECTIVE_AGE_S_MAX = 3_600
 """The limit of price age and proof age together where parameters name none."""
 VOLATILITY_MAX_WAD = 100 * WAD
@@ -59,6 +61,8 @@ def validate_params(params: pb.Params) -> None:
     _require(params.source_age_s_max, 1, AGE_S_MAX, "source_age_s_max")
     _require(params.risk_age_s_max, 1, AGE_S_MAX, "risk_age_s_max")
     _require(params.liquidation_age_s_max, 1, AGE_S_MAX, "liquidation_age_s_max")
+    if params.ramp_s:
+        _require(params.ramp_s, 60, 7 * AGE_S_MAX, "ramp_s")
     _require(params.effective_age_s_max, 0, AGE_S_MAX, "effective_age_s_max")
     _require(params.volatility_interval_s, 1, AGE_S_MAX, "volatility_interval_s")
     _require(params.lambda_ppm, 0, PPM, "lambda_ppm")
@@ -101,6 +105,7 @@ def build_default_params() -> pb.Params:
         risk_age_s_max=30,
         liquidation_age_s_max=60,
         effective_age_s_max=EFFECTIVE_AGE_S_MAX,
+        ramp_s=RAMP_S,
         volatility_interval_s=3_600,
         lambda_ppm=940_000,
         return_ppm_max=PPM,

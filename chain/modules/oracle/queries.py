@@ -53,7 +53,14 @@ def query_volatilities(
         volatilities=[
             state.encode_volatility(asset, record)
             for asset, record in state.iterate_volatilities(ctx)
-        ]
+        ],
+        readings=[
+            pb.VolatilityReading(
+                asset=asset, volatility_wad=str(state.get_volatility_wad(ctx, asset))
+            )
+            for asset, _ in state.iterate_volatilities(ctx)
+        ],
+        ramp=state.get_ramp_message(ctx) if state.get_running_ramp(ctx) else None,
     )
 
 

@@ -16,12 +16,14 @@ from chain.modules.oracle.types import (
     CorrelationRecord,
     CorrelationRules,
     Depth,
+    ModelRamp,
     OracleRules,
     Price,
     VolatilityRecord,
 )
 from chain.modules.params import state as params_state
 from chain.risk.correlation import TierState, compute_tier_multiplier_ppm
+from chain.risk.ramp import compute_between
 from chain.runtime.context import Context
 from chain.units import NANOSECONDS, PPM, floor_div
 
@@ -33,6 +35,7 @@ _LAST_VOTES: Final = b"\x03"
 _DEPTH: Final = b"\x04"
 _CORRELATIONS: Final = b"\x05"
 _INDEX: Final = b"\x06"
+_RAMP: Final = b"\x07"
 
 
 def get_params(ctx: Context) -> pb.Params:
@@ -198,8 +201,82 @@ def iterate_volatilities(ctx: Context) -> Iterator[tuple[str, VolatilityRecord]]
         yield key[1:].decode(), _parse_volatility(value)
 
 
+@lru_cache(maxsize=64)
+def _parse_ramp(encoded: bytes) -> ModelRamp:
+    message = pb.ModelRamp.FromString(encoded)
+    return ModelRamp(
+        rules=parse_rules(message.before),
+        start_s=message.start_s,
+        end_s=message.end_s,
+        records=tuple((v.asset, decode_volatility(v)) for v in message.volatilities),
+    )
+
+
+def get_running_ramp(ctx: Context) -> ModelRamp | None:
+    """The change of the volatility model that ramps in now, or None."""
+    value = ctx.kv(STORE).get(_RAMP)
+    ramp = _parse_ramp(value) if value else None
+    return ramp if ramp is not None and ctx.time_s < ramp.end_s else None
+
+
+def has_ramp(ctx: Context) -> bool:
+    """Whether a change of the model is stored, under way or over."""
+    return ctx.kv(STORE).get(_RAMP) is not None
+
+
+def get_ramp_message(ctx: Context) -> pb.ModelRamp | None:
+    """The stored change of the model."""
+    value = ctx.kv(STORE).get(_RAMP)
+    return pb.ModelRamp.FromString(value) if value else None
+
+
+def set_ramp(ctx: Context, ramp: pb.ModelRamp) -> None:
+    """Store a change of the model."""
+    ctx.kv(STORE).set(_RAMP, ramp.SerializeToString(deterministic=True))
+
+
+def set_ramp_record(ctx: Context, asset: str, record: VolatilityRecord) -> None:
+    """Store what the rules before the change measure of an asset that they measured before."""
+    ramp = get_ramp_message(ctx)
+    assert ramp is not None, "a change ramps in"
+    for volatility in ramp.volatilities:
+        if volatility.asset == asset:
+            volatility.CopyFrom(encode_volatility(asset, record))
+    set_ramp(ctx, ramp)
+
+
+def delete_ramp(ctx: Context) -> None:
+    """Forget a change of the model."""
+    ctx.kv(STORE).delete(_RAMP)
+
+
 def get_volatility_wad(ctx: Context, asset: str) -> int:
-    """Annual volatility in market time: the larger of the EWMA and the GARCH forecast.
+    """The annual volatility, market time, that what exists is margined at: while a change of the
+    model ramps in, between the estimates by the rules before and after it; only rises are ramped.
+    """
+    after = get_new_risk_volatility_wad(ctx, asset)
+    ramp = get_running_ramp(ctx)
+    record = None if ramp is None else ramp.get_record(asset)
+    if ramp is None or record is None:
+        return after
+    return compute_between(record.volatility_wad, after, ctx.time_s, ramp.start_s, ramp.end_s)
+
+
+def get_mark_volatility_wad(ctx: Context, asset: str) -> int:
+    """The volatility that options are marked at: within a ramp on a straight way, up or down."""
+    after = get_new_risk_volatility_wad(ctx, asset)
+    ramp = get_running_ramp(ctx)
+    record = None if ramp is None else ramp.get_record(asset)
+    if ramp is None or record is None:
+        return after
+    before = record.volatility_wad
+    elapsed = max(0, ctx.time_s - ramp.start_s)
+    return before + floor_div((after - before) * elapsed, ramp.end_s - ramp.start_s)
+
+
+def get_new_risk_volatility_wad(ctx: Context, asset: str) -> int:
+    """Annual volatility in market time by the parameters in force: the larger of the EWMA and the
+    GARCH forecast.
 
     Before an asset's first price it is the governed initial one, 0 for an asset without rules.
     """

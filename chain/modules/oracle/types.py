@@ -136,6 +136,22 @@ class VolatilityRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRamp:
+    """A change of the volatility model that ramps in, block seconds: the rules before it, and what
+    they measure.
+    """
+
+    rules: OracleRules
+    start_s: int
+    end_s: int
+    records: tuple[tuple[str, VolatilityRecord], ...]
+
+    def get_record(self, asset: str) -> VolatilityRecord | None:
+        """The variance of an asset by the rules before the change; None for one priced since."""
+        return next((record for name, record in self.records if name == asset), None)
+
+
+@dataclass(frozen=True, slots=True)
 class CorrelationRecord:
     """Annual covariances (WAD, signed) of assets and the correlations (ppm) made of them."""
 

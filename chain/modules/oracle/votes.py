@@ -18,6 +18,7 @@ from chain.modules.oracle.aggregation import (
     is_near,
     is_price,
 )
+from chain.modules.oracle.model_ramp import advance_ramp
 from chain.modules.oracle.params import USD_MAX
 from chain.modules.oracle.types import (
     EXTENSION_BYTES_MAX,
@@ -180,6 +181,7 @@ def apply_votes(
     else:
         record = compute_next_volatility(record, rules, asset, median, ctx.time_ns)
     state.set_volatility_record(ctx, asset.asset, record)
+    advance_ramp(ctx, asset.asset, median)
     _apply_depth(ctx, asset.asset, judged)
     if previous is None or previous.price_wad != price_wad:
         ctx.emit(

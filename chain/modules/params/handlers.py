@@ -35,7 +35,7 @@ class ParamsMessages:
             raise WrongParamsType(f"{msg.module} takes {type_url}, not {msg.params.type_url[:200]}")
         what = f"params of {msg.module}"
         params = self._codec.decode(declaration.message_type, msg.params.value, what)
-        declaration.set(ctx, params)
+        declaration.change(ctx, params)
         ctx.emit("update_params", {"module": msg.module})
         return params_pb2.MsgUpdateParamsResponse()
 

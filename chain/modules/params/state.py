@@ -28,6 +28,14 @@ class Declaration(Generic[P]):
     build_default: Callable[[], P]
     validate: Callable[[P], None]
 
+    def change(self, ctx: Context, params: P) -> None:
+        """Store what governance changed; raises what the module's rules raise."""
+        self.validate(params)
+        watch = _WATCHES.get(self.store)
+        if watch is not None:
+            watch(ctx, self.get(ctx), params)
+        self.set(ctx, params)
+
     def get(self, ctx: Context) -> P:
         """The parameters in force, shared: nobody may change the message. Defaults before
         genesis.
@@ -51,6 +59,7 @@ def _parse(message_type: Any, data: bytes) -> Any:
 
 
 _DECLARED: dict[str, Declaration[Any]] = {}
+_WATCHES: dict[str, Callable[[Context, Any, Any], None]] = {}
 
 
 def declare_params(
@@ -65,6 +74,16 @@ def declare_params(
     assert other is None or other.message_type is message_type, f"{store} declares twice"
     _DECLARED[store] = declaration
     return declaration
+
+
+def watch_changes(declared: Declaration[P], watch: Callable[[Context, P, P], None]) -> None:
+    """Let a function see what governance changes, old and new, before it is stored; it may refuse.
+
+    Once at import, by the module that owns the store. Genesis does not pass there.
+    """
+    other = _WATCHES.get(declared.store)
+    assert other is None or other.__qualname__ == watch.__qualname__, f"{declared.store} has one"
+    _WATCHES[declared.store] = watch
 
 
 def get_declarations() -> Mapping[str, Declaration[Any]]:

@@ -227,7 +227,7 @@ def test_no_figure_of_a_mixed_portfolio_can_be_changed_unseen(mode):
     # What belongs to other kinds: costs, funding, sales and rates of spot, a rate without options.
     sometimes = {"positions.funding_owed_uusd", "positions.position.cost_uusd"}
     sometimes |= {"positions.maintenance_ppm", "positions.initial_ppm", "positions.volatility_wad"}
-    sometimes |= {"positions.sold_quantums"}
+    sometimes |= {"positions.sold_quantums", "positions.volatility_initial_wad"}
     if mode is MarginMode.PORTFOLIO:
         sometimes |= {"terms.latency_wad", "terms.rate_wad"}
     else:

@@ -100,7 +100,8 @@ def test_a_mark_stays_within_the_ticks_of_its_inputs(ctx):
 def test_a_volatility_moves_the_mark_by_tenths_of_a_percent(ctx, monkeypatch):
     prices = []
     for milli in range(8_000, 8_030, 2):
-        monkeypatch.setattr(oracle, "get_volatility_wad", lambda _c, _a, v=milli: v * WAD // 10_000)
+        volatility = milli * WAD // 10_000
+        monkeypatch.setattr(oracle, "get_mark_volatility_wad", lambda _c, _a, v=volatility: v)
         mark = mark_of(ctx, CALL)
         assert mark.volatility_wad == -(-milli // 10) * WAD // 1_000
         prices.append(mark.price_wad)
