@@ -309,7 +309,6 @@ def set_ratio(network, ppm):
         accounts.debit_cash(network.hub.ctx, ACCOUNT, amount, ALICE)
     else:
         accounts.credit_cash(network.hub.ctx, ACCOUNT, -amount, ALICE)
-    accounts_hooks.refresh_margin_state(network.hub.ctx, ACCOUNT)
 
 
 def quote(network, market, cents, size, side, **prices):
