@@ -50,10 +50,10 @@ ETH: Final = 10**18
 USD: Final = 10**6
 WAD: Final = 10**18
 BARS: Final = 48
-TRADER_LOCKS: Final = {"alpha-1": 10 * ETH, "beta-1": 20_000 * USD}
+TRADER_LOCKS: Final = {"alpha-1": 65 * ETH, "beta-1": 10_000 * USD}
 HEALTHY_LOCK: Final = 3_000 * USD
 MAKER_CASH: Final = 2_000_000 * USD
-REFUSED_WITHDRAWAL: Final = 15_000 * USD
+REFUSED_WITHDRAWAL: Final = 8_000 * USD
 EXPECTED_STATES: Final = ("margin_call", "reduce_only", "liquidate")
 _LIMIT_SHARE: Final = 4
 _OVERSIZED: Final = 20
@@ -66,7 +66,7 @@ class StorySettings:
     """What may differ from the demo: a test plays faster. Times are seconds, a bar milliseconds."""
 
     bar_ms: int = BAR_MS
-    position_eth: int = 480
+    position_eth: int = 440
     put_eth: int = 40
     call_eth: int = 40
     expiry_lead_s: float = 25.0
