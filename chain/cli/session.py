@@ -27,6 +27,8 @@ ENV_OUTPUT: Final = "MARGINCHAIND_OUTPUT"
 ENV_KEYRING: Final = "MARGINCHAIND_KEYRING_BACKEND"
 ENV_CHAIN_ID: Final = "MARGINCHAIND_CHAIN_ID"
 ENV_UNLOCK: Final = "MARGINCHAIND_KEYRING_PASSPHRASE"
+_COLUMNS_MAX: Final = 10
+"""Of a table that stands among others."""
 
 
 class Output(Enum):
@@ -105,23 +107,35 @@ def print_json(document: object) -> None:
 
 
 def print_table(document: Mapping[str, Any] | Sequence[Any]) -> None:
-    """A list of records as a table with one row each, anything else as name and value."""
+    """A list of records as a table with one row each, anything else as name and value.
+
+    Several lists become a table each, under their names, as far as their records are flat and few
+    columns wide.
+    """
     console = Console()
     if isinstance(document, Mapping):
-        lists = [value for value in document.values() if _is_records(value)]
-        if len(lists) != 1:
-            console.print(_pairs_table(document))
-            return
-        scalars = {key: value for key, value in document.items() if value is not lists[0]}
-        console.print(_records_table(lists[0]))
-        if any(value not in ("", "0", 0, None, {}, []) for value in scalars.values()):
-            console.print(_pairs_table(scalars))
-        return
-    if _is_records(document):
+        _print_fields(console, document)
+    elif _is_records(document):
         console.print(_records_table(document))
-        return
-    for item in document:
-        console.print(str(item))
+    else:
+        for item in document:
+            console.print(str(item))
+
+
+def _print_fields(console: Console, document: Mapping[str, Any]) -> None:
+    tables = {name: value for name, value in document.items() if _is_records(value)}
+    is_alone = len(tables) == 1
+    if not is_alone:
+        tables = {name: records for name, records in tables.items() if _is_narrow(records)}
+    rest = {name: value for name, value in document.items() if name not in tables}
+    if is_alone:
+        console.print(*map(_records_table, tables.values()))
+    if not tables or any(value not in ("", "0", 0, None, {}, []) for value in rest.values()):
+        console.print(_pairs_table(rest))
+    if not is_alone:
+        for name, records in tables.items():
+            console.print(f"\n[bold]{_escape(name)}[/bold]")
+            console.print(_records_table(records))
 
 
 def report_error(error: BaseException, output: Output) -> None:
@@ -143,6 +157,13 @@ def fail(text: str) -> NoReturn:
 
 def _is_records(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_narrow(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table shows records better than names and values do."""
+    columns = {key for record in records for key in record}
+    values = [value for record in records for value in record.values()]
+    return len(columns) <= _COLUMNS_MAX and not any(isinstance(v, Mapping | list) for v in values)
 
 
 def _records_table(records: Sequence[Mapping[str, Any]]) -> Table:
