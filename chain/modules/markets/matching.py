@@ -21,7 +21,7 @@ from chain.modules.accounts.errors import (
     InsufficientMargin,
     TooManyLines,
 )
-from chain.modules.accounts.types import Account, AccountId, AccountStatus
+from chain.modules.accounts.types import Account, AccountId, AccountMargin, AccountStatus
 from chain.modules.markets import state
 from chain.modules.markets.errors import (
     InsufficientBase,
@@ -52,6 +52,8 @@ from chain.runtime.context import Context
 from chain.units import PPM, ceil_div, floor_div, mul_ppm_ceil
 
 _BAND_OF: Final = {False: "around the mark", True: "of the spot price around the mark"}
+_SURRENDER_PPM_MAX: Final = 200_000
+"""What of a value an account below its maintenance requirement may lose by closing it."""
 ENDED_FILLED: Final = ""
 ENDED_MARGIN: Final = "margin"
 ENDED_BALANCE: Final = "balance"
@@ -329,8 +331,41 @@ def _compute_reducible_steps(market: Market, account: Account, side: Side) -> in
     return floor_div(abs(size), market.step_quantums) if size * side.sign < 0 else 0
 
 
+def find_surrender(market: Market, before: AccountMargin, after: AccountMargin) -> str:
+    """Why an account below maintenance may not close at such a price; empty when it may.
+
+    Equity need not count an option (standard margin), or its requirement is all that it is worth
+    (portfolio margin): such an account could give it away without lowering its excess, and leave
+    insurance a debt that the option would have paid. A tick of loss is always allowed.
+    """
+    if before.excess_uusd >= 0:
+        return ""
+    sizes = [
+        sum(abs(line.position.size_quantums) for line in side.positions if line.market == market.id)
+        for side in (before, after)
+    ]
+    closed = sizes[0] - sizes[1]
+    value = sum(abs(line.value_uusd) for line in before.positions if line.market == market.id)
+    allowed = ceil_div(value * closed * _SURRENDER_PPM_MAX, max(1, sizes[0]) * PPM)
+    allowed += market.compute_notional_uusd(1, ceil_div(closed, market.step_quantums))
+    lost = before.mark_equity_uusd - after.mark_equity_uusd
+    if lost <= allowed:
+        return ""
+    return (
+        f"the account is below its maintenance requirement and would give away {lost} uusd of what "
+        f"{closed} quantums of {market.id} are worth, above {allowed}; use a price nearer to the "
+        f"mark"
+    )
+
+
 def _find_refusal(
-    ctx: Context, before: Account, after: Account, orders: list[RestingOrder], *, is_reduction: bool
+    ctx: Context,
+    market: Market,
+    before: Account,
+    after: Account,
+    orders: list[RestingOrder],
+    *,
+    is_reduction: bool,
 ) -> str:
     """Why the account may not make the fill; empty when it may.
 
@@ -341,11 +376,11 @@ def _find_refusal(
     shortfall = accounts_margin.find_initial_shortfall(ctx, margin_after)
     if not shortfall or not is_reduction:
         return shortfall
-    excess_before = accounts_margin.compute_account_margin(ctx, before, orders).excess_uusd
-    if margin_after.excess_uusd >= excess_before:
-        return ""
+    margin_before = accounts_margin.compute_account_margin(ctx, before, orders)
+    if margin_after.excess_uusd >= margin_before.excess_uusd:
+        return find_surrender(market, margin_before, margin_after)
     return (
-        f"the fill would lower equity above maintenance from {excess_before} to "
+        f"the fill would lower equity above maintenance from {margin_before.excess_uusd} to "
         f"{margin_after.excess_uusd} uusd; use a price nearer to the oracle's"
     )
 
@@ -411,7 +446,7 @@ def _apply_pair(
     )
     for is_taker, before, after, orders, side in sides:
         is_reduction = fill.steps <= _compute_reducible_steps(market, before, side)
-        reason = _find_refusal(ctx, before, after, orders, is_reduction=is_reduction)
+        reason = _find_refusal(ctx, market, before, after, orders, is_reduction=is_reduction)
         if reason:
             raise _FillRefused(reason, is_taker=is_taker)
     return taker_after, maker_after

@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chain._pb.margin.accounts.v1 import tx_pb2 as accounts_tx
 from chain._pb.margin.markets.v1 import query_pb2, tx_pb2
-from chain.modules.accounts.errors import InsufficientCash
-from chain.modules.accounts.types import AccountId
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
+from chain.modules.accounts import handlers as accounts_handlers
+from chain.modules.accounts import margin
+from chain.modules.accounts.errors import InsufficientCash, InsufficientMargin
+from chain.modules.accounts.types import AccountId, MarginMode
 from chain.modules.markets import marks, queries, state
 from chain.modules.markets.errors import (
     InsufficientBase,
@@ -17,12 +21,14 @@ from chain.modules.markets.errors import (
 from chain.modules.markets.matching import compute_band
 from chain.modules.markets.settlement import apply_spot_trade
 from chain.modules.oracle import state as oracle
+from chain.modules.scenarios import state as scenarios
 from chain.units import NANOSECONDS, PPM, WAD
 from tests.modules.economy import (
     ALICE,
     BOB,
     BUY,
     CAROL,
+    DAVE,
     ETHER,
     MARKET,
     NOW,
@@ -30,6 +36,8 @@ from tests.modules.economy import (
     SELL,
     USD,
     advance,
+    deliver,
+    deposit,
     get_account,
 )
 from tests.modules.instruments import (
@@ -240,6 +248,41 @@ def test_base_can_never_be_short(ctx):
     account = get_account(ctx, ALICE)
     with pytest.raises(AssertionError):
         apply_spot_trade(account, SPOT, -1, 0)
+
+
+# Closing below maintenance
+
+
+@pytest.mark.parametrize("mode", [MarginMode.STANDARD, MarginMode.PORTFOLIO])
+def test_below_maintenance_no_option_is_given_away(mode):
+    """What equity does not count would pay the debt: it may not leave for a tick before that."""
+    ctx = build_instruments()
+    underlying = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21")
+    scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=underlying))
+    msg = accounts_tx.MsgSetMarginMode(owner=ALICE, margin_mode=mode.value)
+    deliver(ctx, accounts_handlers.handle_set_margin_mode, msg)
+    deposit(ctx, BOB, 800_000)
+    for market_id, side, size, price in (
+        (CALL, SELL, 100 * ETHER, 18_400),
+        (MARKET, SELL, 150 * ETHER, 200_000),
+    ):
+        trade(ctx, BOB, market_id, side, size, price)
+        trade(ctx, ALICE, market_id, BUY, size, price, tif=NOW)
+    advance(ctx, 20 * 86_400, ETH=1_480, USDC=1)
+    account = get_account(ctx, ALICE)
+    before = margin.compute_account_margin(ctx, account)
+    assert before.excess_uusd < 0
+    held = account.positions[CALL].size_quantums
+    _, mark = get_mark(ctx, CALL)
+    fair = mark.price_wad // TICK
+    assert fair > 10
+    trade(ctx, CAROL, CALL, BUY, held, 1)
+    with pytest.raises(InsufficientMargin, match="give away"):
+        trade(ctx, ALICE, CALL, SELL, held, 1, tif=NOW, reduce_only=True)
+    # A little below the mark it may go.
+    trade(ctx, DAVE, CALL, BUY, held, fair * 9 // 10)
+    trade(ctx, ALICE, CALL, SELL, held, fair * 9 // 10, tif=NOW, reduce_only=True)
+    assert CALL not in get_account(ctx, ALICE).positions
 
 
 # Caps and simulation
