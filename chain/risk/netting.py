@@ -83,7 +83,9 @@ def compute_netting(
     requirement = ceil_div(net * price_wad * terms.maintenance_ppm, unit) + ceil_div(
         hedged * price_wad * min(basis_ppm, terms.maintenance_ppm), unit
     )
-    return NettingResult(requirement, net, hedged, basis_ppm)
+    # Two ceilings may pass that of the whole by one.
+    whole = ceil_div(gross * price_wad * terms.maintenance_ppm, unit)
+    return NettingResult(min(requirement, whole), net, hedged, basis_ppm)
 
 
 def compute_siloed_uusd(

@@ -65,10 +65,17 @@ def test_what_may_not_net_stands_alone():
     assert result.requirement_uusd == 45_000 * UUSD
 
 
-@given(st.lists(venues, max_size=6))
-def test_netting_never_asks_more_than_gross_and_ageing_never_less(positions):
-    netted = compute_netting(positions, TERMS, PRICE, 8).requirement_uusd
-    # One rounding up against one a venue.
-    assert netted <= compute_siloed_uusd(positions, TERMS, PRICE, 8) + 2
+def test_two_ceilings_never_pass_that_of_the_whole():
+    # Net and hedged are worth one and a half and half of a uusd: 2 and 1, of 2 in all.
+    terms = replace(TERMS, maintenance_ppm=PPM, basis_ppm=PPM)
+    legs = [VenuePosition(7, 0, 0, 0), VenuePosition(-1, 0, 0, 0)]
+    result = compute_netting(legs, terms, WAD // 4, 6)
+    assert (result.net, result.hedged, result.requirement_uusd) == (6, 2, 2)
+
+
+@given(st.lists(venues, max_size=6), st.integers(1, 10**24), st.integers(0, 18))
+def test_netting_never_asks_more_than_gross_and_ageing_never_less(positions, price, decimals):
+    netted = compute_netting(positions, TERMS, price, decimals).requirement_uusd
+    assert netted <= compute_siloed_uusd(positions, TERMS, price, decimals)
     older = [replace(p, report_age_s=10**6) for p in positions]
-    assert compute_netting(older, TERMS, PRICE, 8).requirement_uusd >= netted - 1
+    assert compute_netting(older, TERMS, price, decimals).requirement_uusd >= netted

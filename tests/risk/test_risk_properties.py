@@ -250,7 +250,8 @@ def test_a_venue_more_never_asks_more_than_it_would_alone(positions, size, price
     before = compute_netting(positions, TERMS, price * WAD, decimals).requirement_uusd
     after = compute_netting([*positions, added], TERMS, price * WAD, decimals).requirement_uusd
     alone = compute_siloed_uusd([added], TERMS, price * WAD, decimals)
-    assert after <= before + alone + 2
+    # One rounding up of the sum of both may fall on the larger part.
+    assert after <= before + alone + 1
 
 
 # Batched or alone
