@@ -1,4 +1,5 @@
-"""Microseconds of a margin check (12 positions, 12 liens) and of placing, filling and cancelling.
+"""Microseconds of a margin check (12 positions, 12 liens; 12 perpetuals and 12 options under both
+margin modes) and of placing, filling and cancelling.
 
 Runs the modules on a branch over an empty committed state: what is measured is the Python of the
 rule, not storage, signatures or consensus. Liens get given haircut factors, so the figure of the
@@ -11,24 +12,28 @@ import pstats
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.markets.v1 import markets_pb2, tx_pb2
 from chain._pb.margin.oracle.v1 import oracle_pb2
+from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.modules.accounts import genesis as accounts_genesis
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.params import build_default_params as build_accounts_params
-from chain.modules.accounts.types import Account, AccountId, LienKey, Position
+from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode, Position
 from chain.modules.bank import state as bank
 from chain.modules.collateral import measurement
 from chain.modules.markets import genesis as markets_genesis
 from chain.modules.markets import handlers
+from chain.modules.markets import state as markets
 from chain.modules.markets.params import build_default_params as build_markets_params
 from chain.modules.oracle import genesis as oracle_genesis
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.params import build_default_params as build_oracle_params
 from chain.modules.oracle.types import Price
+from chain.modules.scenarios import state as scenarios
 from chain.risk.haircut import HaircutFactors
 from chain.runtime.address import encode_address
 from chain.runtime.context import Context
@@ -115,6 +120,48 @@ def build_large_account(owner: Address) -> Account:
     return account
 
 
+def list_options(ctx: Context) -> list[str]:
+    """Six calls and six puts of the first asset in two expiries; their ids."""
+    found = []
+    for days in (30, 90):
+        for strike in (1_600, 2_000, 2_400):
+            for kind in (markets_pb2.OPTION_KIND_CALL, markets_pb2.OPTION_KIND_PUT):
+                market = build_market("A00")
+                market.id = f"A00-{days}-{strike}-{kind}"
+                market.kind = markets_pb2.INSTRUMENT_KIND_OPTION
+                market.funding_ppm_max = 0
+                market.expiry_time_s = NOW_NS // NANOSECONDS + days * 86_400
+                market.strike_wad = str(strike * WAD)
+                market.option_kind = kind
+                market.settlement_window_s = 1_800
+                markets.set_market(ctx, market)
+                found.append(market.id)
+    return found
+
+
+def _check(ctx: Context, account: Account, _: int) -> object:
+    return accounts_margin.compute_account_margin(ctx, account)
+
+
+def report_modes(ctx: Context, owner: Address, count: int) -> None:
+    """Checks of twelve perpetuals of twelve assets and of twelve options of one, by margin mode."""
+    options = list_options(ctx)
+    for index in range(LINES):
+        underlying = scenarios_pb2.Underlying(asset=f"A{index:02}", preset="pmrm21")
+        current = scenarios_pb2.UnderlyingState(current=underlying)
+        scenarios.set_underlying_state(ctx, current)
+    perpetuals = build_large_account(owner)
+    perpetuals.liens = {}
+    chain = Account(owner, 0, 10**6 * UUSD)
+    for index, market_id in enumerate(options):
+        chain.positions[market_id] = Position((-1) ** index * 10**7, 10**9, 0)
+    for name, account in (("perpetuals", perpetuals), ("options", chain)):
+        for mode in MarginMode:
+            account.margin_mode = mode
+            figures = measure_us(partial(_check, ctx, account), count)
+            report(f"margin check, 12 {name}, {mode.name.lower()} margin", figures)
+
+
 def build_order(owner: Address, side: int, price_cents: int, size: int) -> tx_pb2.MsgPlaceOrder:
     """A limit order in the first market."""
     message = tx_pb2.MsgPlaceOrder(
@@ -181,6 +228,7 @@ def main() -> None:
             return handlers.handle_cancel_all(child, message)
 
     report("cancel all of an account", measure_us(cancel, len(traders)))
+    report_modes(ctx, traders[0], count)
     if arguments.profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 

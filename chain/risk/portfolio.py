@@ -389,6 +389,12 @@ def _build_future_row(
     )
 
 
+@lru_cache(maxsize=256)
+def compute_weights(scenario_set: ScenarioSet, ratio_scale: int) -> tuple[int, ...]:
+    """The weight of each scenario at ratio_scale, floored."""
+    return tuple(row.weight_ppm * ratio_scale // PPM for row in scenario_set.scenarios)
+
+
 def build_risk_table(
     portfolio: Portfolio,
     scenario_set: ScenarioSet,
@@ -420,7 +426,7 @@ def build_risk_table(
             amounts.append(expiry.future_wad)
     table = RiskTable(
         tuple(rows),
-        tuple(row.weight_ppm * ratio_scale // PPM for row in scenario_set.scenarios),
+        compute_weights(scenario_set, ratio_scale),
         tuple(
             compute_option_discount(
                 parameters, expiry.rate_wad, expiry.latency_wad, expiry.expiry_s, ratio_scale

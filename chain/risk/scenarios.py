@@ -130,6 +130,10 @@ class ScenarioSet:
     scenarios: tuple[Scenario, ...]
     parameters: PortfolioParameters
 
+    def __hash__(self) -> int:
+        """Of name and parameters alone: sets are keys at every check, and rows are many."""
+        return (self.name, self.parameters).__hash__()
+
 
 def build_span16_scenarios(price_range_wad: int) -> tuple[Scenario, ...]:
     """SPAN's sixteen: 0, ±1/3, ±2/3, ±1 of the range by volatility up and down; ±2 at 35 %."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from chain.modules.accounts.types import PositionMargin, UnderlyingTerms
 from chain.modules.markets.marks import Forward
 from chain.modules.markets.types import InstrumentKind
+from chain.risk.black76 import PRICE_WAD_LIMIT
 from chain.risk.portfolio import ExpiryPosition, OptionPosition, Portfolio
+from chain.units import clamp, floor_div
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,11 @@ def build_expiry(
 ) -> ExpiryPosition:
     """An expiry with amounts, as the risk engine takes it."""
     forward = expiry.forward
-    # A price so low that the forward rounds to nothing is the least there is.
-    variable = max(forward.variable_wad, 1 - min(1, forward.fixed_wad))
+    # A price so low that the forward rounds to nothing is the least there is; one beyond what the
+    # engine takes is the most.
+    variable = clamp(
+        forward.variable_wad, 1 - min(1, forward.fixed_wad), floor_div(PRICE_WAD_LIMIT, 128)
+    )
     return ExpiryPosition(
         expiry_s=forward.time_s,
         forward_variable_wad=variable,

@@ -97,7 +97,7 @@ def _compute_order_risks(
     return risks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Draft:
     """What every kind of position starts from."""
 
@@ -149,10 +149,8 @@ class _Draft:
             worst_size_quantums=worst_size_quantums,
             worst_notional_uusd=worst_notional_uusd,
             order_loss_uusd=order_loss_uusd,
-            bought_quantums=sum(
-                risk.size_quantums for risk in self.risks if risk.size_quantums > 0
-            ),
-            sold_quantums=-sum(risk.size_quantums for risk in self.risks if risk.size_quantums < 0),
+            bought_quantums=sum([max(0, risk.size_quantums) for risk in self.risks]),
+            sold_quantums=sum([max(0, -risk.size_quantums) for risk in self.risks]),
         )
 
     @property
@@ -304,9 +302,7 @@ def _compute_positions(
         reads = read_market(ctx, market_id, shared)
         asset = reads.market.asset
         if asset not in terms:
-            terms[asset] = read_underlying(
-                ctx, asset, reads.spot_wad, shared, is_portfolio=is_portfolio
-            )
+            terms[asset] = read_underlying(ctx, reads, shared, is_portfolio=is_portfolio)
         position = account.positions.get(market_id) or Position()
         lines.append(
             compute_position_margin(ctx, reads, position, orders, terms[asset], profit_ppm)
@@ -331,7 +327,7 @@ def _set_latencies(
             ctx, account, oracle.get_volatility_wad(ctx, line.asset), shared
         )
         latency_wad = min(latency_ppm * floor_div(WAD, PPM), LATENCY_WAD_MAX)
-        terms[line.asset] = replace(known, latency_wad=latency_wad)
+        terms[line.asset] = known._replace(latency_wad=latency_wad)
 
 
 def compute_account_margin(
@@ -439,7 +435,11 @@ def compute_unit_terms(ctx: Context, reads: MarketReads, mode: MarginMode) -> Un
     if reads.spot_wad == 0 or (mark.forward is not None and mark.forward.is_final):
         return UnitTerms(mark.price_wad, 0, 0)
     terms = portfolio_margin.get_terms(
-        ctx, market.asset, reads.spot_wad, is_portfolio=mode is MarginMode.PORTFOLIO
+        ctx,
+        market.asset,
+        reads.spot_wad,
+        reads.confidence_wad,
+        is_portfolio=mode is MarginMode.PORTFOLIO,
     )
     if market.kind is InstrumentKind.OPTION and not terms.is_portfolio:
         return UnitTerms(0, 0, standard_margin.compute_short_bound_wad(terms, market, mark))

@@ -41,12 +41,11 @@ from chain.risk.portfolio import (
 from chain.risk.scenarios import ScenarioSet
 from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
-from chain.units import PPM, WAD, ceil_div, clamp
+from chain.units import WAD, ceil_div, clamp
 
 Spend = Callable[[int], None]
 """Takes the gas of a computation."""
 _WAD_IN_UUSD: Final = 10**12
-_PPM_IN_WAD: Final = WAD // PPM
 _PROBE_WAD: Final = 10**6 * WAD
 _STABLE_WAD_MIN: Final = WAD // 100
 _STABLE_WAD_MAX: Final = 100 * WAD
@@ -66,25 +65,23 @@ def compute_stable_wad(ctx: Context, underlying: Underlying) -> int:
     return clamp(price.price_wad, _STABLE_WAD_MIN, _STABLE_WAD_MAX) if price else WAD
 
 
-def get_terms(ctx: Context, asset: str, spot_wad: int, *, is_portfolio: bool) -> UnderlyingTerms:
+def get_terms(
+    ctx: Context, asset: str, spot_wad: int, confidence_wad: int, *, is_portfolio: bool
+) -> UnderlyingTerms:
     """What margin knows of an underlying; without a governed set it is never portfolio margin."""
     rules = scenarios.get_rules(ctx, asset)
-    price = oracle.get_price(ctx, asset)
-    confidence = min(PPM, price.confidence_ppm) * _PPM_IN_WAD if price else 0
-    quote = rules.compute_quote_terms(ctx.time_s) if rules is not None else None
+    if rules is None:
+        return UnderlyingTerms(asset, spot_wad, None, False, WAD, confidence_wad, WAD)  # noqa: FBT003
+    previous = rules.previous
     return UnderlyingTerms(
         asset=asset,
         spot_wad=spot_wad,
         rules=rules,
-        is_portfolio=is_portfolio and rules is not None,
-        stable_wad=compute_stable_wad(ctx, rules.current) if rules is not None else WAD,
-        confidence_wad=confidence,
-        previous_stable_wad=(
-            compute_stable_wad(ctx, rules.previous)
-            if rules is not None and rules.previous is not None
-            else WAD
-        ),
-        rate_wad=quote.rate_wad if quote is not None else 0,
+        is_portfolio=is_portfolio,
+        stable_wad=compute_stable_wad(ctx, rules.current),
+        confidence_wad=confidence_wad,
+        previous_stable_wad=WAD if previous is None else compute_stable_wad(ctx, previous),
+        rate_wad=rules.compute_quote_terms(ctx.time_s).rate_wad,
     )
 
 
@@ -360,7 +357,7 @@ def compute_unit_bound_wad(ctx: Context, asset: str, spot_wad: int) -> int:
     rules = scenarios.get_rules(ctx, asset)
     if rules is None:
         return 0
-    terms = get_terms(ctx, asset, spot_wad, is_portfolio=True)
+    terms = get_terms(ctx, asset, spot_wad, WAD, is_portfolio=True)
     sets = [rules.current] if rules.previous is None else [rules.current, rules.previous]
     return max(
         _compute_unit_wad(ctx, chosen, build_portfolio(terms, sign * _PROBE_WAD, 0, ()))

@@ -5,6 +5,7 @@ market, a price or a governed rule starts with new ones.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from chain.modules.accounts import portfolio_margin, state
 from chain.modules.accounts.types import UnderlyingTerms
@@ -15,7 +16,7 @@ from chain.modules.markets.marks import Mark
 from chain.modules.markets.types import InstrumentKind, Market
 from chain.modules.oracle import state as oracle
 from chain.modules.oracle.permissions import require_price
-from chain.modules.oracle.types import Action
+from chain.modules.oracle.types import Action, Price
 from chain.risk.haircut import compute_latency_premium_ppm
 from chain.risk.margin import (
     LinearTerms,
@@ -24,18 +25,23 @@ from chain.risk.margin import (
     compute_scaled_initial_ppm,
 )
 from chain.runtime.context import Context
-from chain.units import NANOSECONDS
+from chain.units import PPM, WAD, floor_div
+
+_PPM_IN_WAD: Final = floor_div(WAD, PPM)
+_NO_TERMS: Final = LinearTerms(0, 0, 0, 0)
+"""Of spot and options: they are asked by underlying."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarketReads:
     """A market at this block: its spot price and mark, funding index, and linear terms (row 13).
 
-    The latency rates are those of the terms, computed once.
+    The latency rates are those of the terms, computed once. `confidence_wad` is that of the price.
     """
 
     market: Market
     spot_wad: int
+    confidence_wad: int
     mark: Mark
     funding_index_wad: int
     terms: LinearTerms
@@ -45,14 +51,17 @@ class MarketReads:
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What initial margin counts of a profit, and the multiplier of the volatility tier, ppm."""
+    """What initial margin counts of a profit, the multiplier of the volatility tier (ppm), and how
+    many seconds of market time a second of block time is.
+    """
 
     initial_profit_ppm: int
     multiplier_ppm: int
+    market_time_scale: int
 
 
 def _compute_terms(
-    ctx: Context, market: Market, price_wad: int, open_interest_quantums: int
+    ctx: Context, market: Market, price_wad: int, open_interest_quantums: int, time_scale: int
 ) -> LinearTerms:
     """A market's requirement terms now: open interest, volatility and horizon in market time."""
     open_interest_uusd = compute_position_value_uusd(
@@ -67,7 +76,7 @@ def _compute_terms(
             maintenance_after_ppm=market.maintenance_ppm,
             latency_before_ppm=compute_latency_premium_ppm(
                 max(measured_wad, before.volatility_floor_wad),
-                oracle.compute_market_seconds(ctx, before.horizon_s * NANOSECONDS),
+                before.horizon_s * time_scale,
             ),
             now_s=ctx.time_s,
             start_s=before.start_s,
@@ -83,7 +92,7 @@ def _compute_terms(
             market.open_interest_upper_uusd,
         ),
         volatility_wad=max(measured_wad, market.volatility_floor_wad),
-        delta_t_s=oracle.compute_market_seconds(ctx, market.horizon_s * NANOSECONDS),
+        delta_t_s=market.horizon_s * time_scale,
         ramp=ramp,
         volatility_initial_wad=max(
             oracle.get_new_risk_volatility_wad(ctx, market.asset), market.volatility_floor_wad
@@ -97,27 +106,37 @@ def read_market(ctx: Context, market_id: str, shared: SharedReads) -> MarketRead
     """
     found = shared.markets.get(market_id)
     if found is None:
-        found = shared.markets[market_id] = _read(ctx, market_id)
+        found = shared.markets[market_id] = _read(ctx, market_id, shared)
     return found
 
 
-def _get_spot_wad(ctx: Context, market: Market) -> int:
-    """The oracle's price; spot alone is margined before its first one, and worth nothing."""
-    if market.kind is InstrumentKind.SPOT:
-        price = oracle.get_price(ctx, market.asset)
-        return price.price_wad if price else 0
-    return require_price(ctx, market.asset, Action.REDUCE).price_wad
+def _get_price(ctx: Context, market: Market) -> Price | None:
+    """The oracle's price; None for spot alone, which is margined before its first one."""
+    price = oracle.get_price(ctx, market.asset)
+    if price is None and market.kind is not InstrumentKind.SPOT:
+        return require_price(ctx, market.asset, Action.REDUCE)
+    return price
 
 
-def _read(ctx: Context, market_id: str) -> MarketReads:
+def _read(ctx: Context, market_id: str, shared: SharedReads) -> MarketReads:
     market = markets.require_market(ctx, market_id)
-    spot_wad = _get_spot_wad(ctx, market)
+    price = _get_price(ctx, market)
+    spot_wad = price.price_wad if price else 0
     market_state = markets.get_market_state(ctx, market_id)
     mark = marks.compute_mark(ctx, market, spot_wad) if spot_wad else Mark(0, 0)
-    terms = _compute_terms(ctx, market, mark.price_wad, market_state.open_interest_quantums)
+    terms = _NO_TERMS
+    if market.kind in (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE):
+        terms = _compute_terms(
+            ctx,
+            market,
+            mark.price_wad,
+            market_state.open_interest_quantums,
+            read_rules(ctx, shared).market_time_scale,
+        )
     return MarketReads(
         market=market,
         spot_wad=spot_wad,
+        confidence_wad=min(PPM, price.confidence_ppm) * _PPM_IN_WAD if price else 0,
         mark=mark,
         funding_index_wad=market_state.funding_index_wad,
         terms=terms,
@@ -127,12 +146,15 @@ def _read(ctx: Context, market_id: str) -> MarketReads:
 
 
 def read_underlying(
-    ctx: Context, asset: str, spot_wad: int, shared: SharedReads, *, is_portfolio: bool
+    ctx: Context, reads: MarketReads, shared: SharedReads, *, is_portfolio: bool
 ) -> UnderlyingTerms:
-    """What margin knows of an underlying in a margin mode, without an account's latency."""
+    """What margin knows of a market's underlying in a margin mode, without an account's latency."""
+    asset = reads.market.asset
     found = shared.underlyings.get((asset, is_portfolio))
     if found is None:
-        found = portfolio_margin.get_terms(ctx, asset, spot_wad, is_portfolio=is_portfolio)
+        found = portfolio_margin.get_terms(
+            ctx, asset, reads.spot_wad, reads.confidence_wad, is_portfolio=is_portfolio
+        )
         shared.underlyings[asset, is_portfolio] = found
     return found
 
@@ -144,5 +166,6 @@ def read_rules(ctx: Context, shared: SharedReads) -> AccountRules:
         found = shared.account_rules = AccountRules(
             initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
             multiplier_ppm=oracle.get_volatility_tier_multiplier_ppm(ctx),
+            market_time_scale=max(1, oracle.get_rules(ctx).market_time_scale),
         )
     return found

@@ -49,7 +49,11 @@ def compute_requirement(inputs: RequirementInputs, lines: Sequence[PositionMargi
     standard: list[StandardUnderlying] = []
     priced: dict[str, UnderlyingMargin] = {}
     time_s, spend = inputs.time_s, inputs.spend
-    for asset, exposure in collect_exposures(lines, inputs.terms).items():
+    linear, others = _split(inputs.terms, lines)
+    for line in linear:
+        maintenance += line.maintenance_uusd
+        initial += line.initial_uusd
+    for asset, exposure in collect_exposures(others, inputs.terms).items():
         if exposure.terms.spot_wad == 0:
             continue
         if exposure.terms.is_portfolio:
@@ -69,6 +73,23 @@ def compute_requirement(inputs: RequirementInputs, lines: Sequence[PositionMargi
         maintenance += portfolio.maintenance_uusd
         initial += portfolio.initial_uusd
     return Requirement(maintenance, initial, portfolio, tuple(standard))
+
+
+def _split(
+    terms: Mapping[str, UnderlyingTerms], lines: Sequence[PositionMargin]
+) -> tuple[list[PositionMargin], list[PositionMargin]]:
+    """(the lines of underlyings that are asked row 13 alone, all others)."""
+    by_rule = {
+        asset: known.is_portfolio or standard_margin.is_charged(known)
+        for asset, known in terms.items()
+    }
+    for line in lines:
+        if line.kind is InstrumentKind.OPTION:
+            by_rule[line.asset] = True
+    return (
+        [line for line in lines if not by_rule[line.asset]],
+        [line for line in lines if by_rule[line.asset]],
+    )
 
 
 def compute_equity_shift_uusd(

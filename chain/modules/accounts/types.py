@@ -122,8 +122,7 @@ class LienMargin:
     value: LienValue
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """What margin knows of a market's instrument; strike and expiry 0 where there is none."""
 
     kind: "InstrumentKind"
@@ -133,8 +132,7 @@ class Contract:
     is_call: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UnderlyingTerms:
+class UnderlyingTerms(NamedTuple):
     """What margin knows of an underlying besides its positions, WAD.
 
     `is_portfolio`: priced by its scenario set; `rules` None without governed rules.
