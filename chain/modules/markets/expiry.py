@@ -186,7 +186,7 @@ def _settle_market(ctx: Context, market: Market, price_wad: int, limit: int) -> 
 def end_block(ctx: Context) -> None:
     """Sample and price the expiries at hand; settle at most `settled_per_block_max` items of them.
 
-    In order of expiry, asset, market and account, so the oldest expiry is done first.
+    In order of expiry, asset, terms and account, so the oldest expiry is done first.
     """
     left = state.get_params(ctx).settled_per_block_max
     for expiry in list(state.iterate_expiries(ctx, ctx.time_s + WINDOW_S_MAX)):

@@ -33,23 +33,21 @@ def validate_beside(ctx: Context, market: Market) -> None:
             if other.denom == market.denom:
                 raise InvalidMarket(f"{other.id} trades {market.denom} already; use it")
     if market.is_dated:
-        for other in state.iterate_expiry_markets(ctx, Expiry(market.expiry_time_s, market.asset)):
-            _validate_expiry_pair(market, other)
+        _validate_beside_dated(ctx, market)
 
 
-def _validate_expiry_pair(market: Market, other: Market) -> None:
-    """Two markets of one asset and expiry: one average, and nothing twice."""
-    if market.settlement_window_s != other.settlement_window_s:
+def _validate_beside_dated(ctx: Context, market: Market) -> None:
+    """What expires together settles at one average, and nothing is listed twice."""
+    expiry = Expiry(market.expiry_time_s, market.asset)
+    other = next(state.iterate_expiry_markets(ctx, expiry), None)
+    if other is not None and market.settlement_window_s != other.settlement_window_s:
         raise InvalidMarket(
             f"settlement_window_s {market.settlement_window_s} must be the "
             f"{other.settlement_window_s} of {other.id}: what expires together settles at one price"
         )
-    if market.kind is not other.kind:
-        return
-    is_future = market.kind is InstrumentKind.FUTURE
-    terms, others = ((m.strike_wad, m.option_kind) for m in (market, other))
-    if is_future or terms == others:
-        raise InvalidMarket(f"{other.id} has the same terms already; use it or change the expiry")
+    same = state.find_market_of_terms(ctx, market)
+    if same is not None:
+        raise InvalidMarket(f"{same} has the same terms already; use it or change the expiry")
 
 
 def validate_term(ctx: Context, market: Market) -> None:

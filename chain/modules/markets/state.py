@@ -51,6 +51,7 @@ _EXPIRY: Final = b"\x0b"
 _HOLDER: Final = b"\x0c"
 _RAMP: Final = b"\x0d"
 _PRESENT: Final = b"\x01"
+_STRIKE_BYTES: Final = 16
 _U64_MAX: Final = (1 << 64) - 1
 
 
@@ -136,10 +137,10 @@ def set_market(ctx: Context, market: pb.Market) -> None:
     kv = ctx.kv(STORE)
     encoded = market.SerializeToString(deterministic=True)
     kv.set(_MARKET + market.id.encode(), encoded)
-    kv.set(_kind_key(InstrumentKind(market.kind), market.id), _PRESENT)
-    if market.expiry_time_s:
-        expiry = Expiry(market.expiry_time_s, market.asset)
-        kv.set(_expiry_prefix(expiry) + market.id.encode(), _PRESENT)
+    listed = _parse_market(encoded)
+    kv.set(_kind_key(listed.kind, listed.id), _PRESENT)
+    if listed.is_dated:
+        kv.set(_terms_key(listed), listed.id.encode())
 
 
 def delete_market(ctx: Context, market: Market) -> None:
@@ -150,8 +151,7 @@ def delete_market(ctx: Context, market: Market) -> None:
     kv.delete(_RAMP + market.id.encode())
     kv.delete(_kind_key(market.kind, market.id))
     if market.is_dated:
-        expiry = Expiry(market.expiry_time_s, market.asset)
-        kv.delete(_expiry_prefix(expiry) + market.id.encode())
+        kv.delete(_terms_key(market))
 
 
 def _kind_key(kind: InstrumentKind, market_id: str) -> bytes:
@@ -160,6 +160,13 @@ def _kind_key(kind: InstrumentKind, market_id: str) -> bytes:
 
 def _expiry_prefix(expiry: Expiry) -> bytes:
     return _EXPIRY + expiry.time_s.to_bytes(8, "big") + expiry.asset.encode() + b"\x00"
+
+
+def _terms_key(market: Market) -> bytes:
+    """All terms of a dated market: no two markets have the same."""
+    prefix = _expiry_prefix(Expiry(market.expiry_time_s, market.asset))
+    strike = market.strike_wad.to_bytes(_STRIKE_BYTES, "big")
+    return prefix + bytes((market.kind, market.option_kind)) + strike
 
 
 def iterate_market_messages(ctx: Context) -> Iterator[pb.Market]:
@@ -181,11 +188,16 @@ def iterate_markets_of_kind(ctx: Context, kind: InstrumentKind) -> Iterator[Mark
         yield require_market(ctx, key[len(prefix) :].decode())
 
 
+def find_market_of_terms(ctx: Context, market: Market) -> str | None:
+    """The id of the listed market with the terms of a dated market, if there is one."""
+    value = ctx.kv(STORE).get(_terms_key(market))
+    return value.decode() if value else None
+
+
 def iterate_expiry_markets(ctx: Context, expiry: Expiry) -> Iterator[Market]:
-    """The markets of one asset and expiry in order of id."""
-    prefix = _expiry_prefix(expiry)
-    for key, _ in ctx.kv(STORE).iterate(prefix):
-        yield require_market(ctx, key[len(prefix) :].decode())
+    """The markets of one asset and expiry: the future, then calls and puts by strike."""
+    for _, value in ctx.kv(STORE).iterate(_expiry_prefix(expiry)):
+        yield require_market(ctx, value.decode())
 
 
 def iterate_expiries(ctx: Context, time_s_max: int | None = None) -> Iterator[Expiry]:

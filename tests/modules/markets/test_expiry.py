@@ -164,7 +164,7 @@ def test_a_call_is_listed_traded_and_settled_in_cash():
             "sampled_ns": str(WINDOW_S * NANOSECONDS),
         }
     ]
-    assert [event["market"] for event in list_events(ctx, "market_settled")] == [CALL, FUTURE, PUT]
+    assert [event["market"] for event in list_events(ctx, "market_settled")] == [FUTURE, CALL, PUT]
     # Perpetual and spot go on.
     assert [market.id for market in state.iterate_markets(ctx)] == [SPOT, MARKET]
 
@@ -226,7 +226,7 @@ def test_the_final_mark_is_the_payoff():
     set_limit(ctx, 1)
     trade(ctx, ALICE, CALL, SELL, ETHER, 5_000)
     average_to(ctx, 2_150)
-    for market_id, payoff in ((PUT, 0), (FUTURE, 2_150)):
+    for market_id, payoff in ((CALL, 150), (PUT, 0)):
         mark = marks.compute_mark(ctx, state.require_market(ctx, market_id), 2_500 * WAD)
         assert mark.price_wad == payoff * WAD
         assert mark.forward is not None

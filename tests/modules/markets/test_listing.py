@@ -78,7 +78,7 @@ def test_a_market_of_each_kind_is_found_by_kind_and_expiry():
     }
     assert list(state.iterate_expiries(ctx)) == [Expiry(EXPIRY_S, "ETH")]
     found = state.iterate_expiry_markets(ctx, Expiry(EXPIRY_S, "ETH"))
-    assert [market.id for market in found] == [CALL, FUTURE, PUT]
+    assert [market.id for market in found] == [FUTURE, CALL, PUT]
 
 
 def test_expiries_ascend_by_time_then_asset(ctx):
