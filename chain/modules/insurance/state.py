@@ -11,7 +11,13 @@ from google.protobuf.message import Message
 
 from chain._pb.margin.insurance.v1 import insurance_pb2 as pb
 from chain.modules.accounts import state as accounts
-from chain.modules.accounts.types import CASH_DENOM, AccountId, encode_account_id
+from chain.modules.accounts.types import (
+    CASH_DENOM,
+    NUMBER_MAX,
+    Account,
+    AccountId,
+    encode_account_id,
+)
 from chain.modules.bank import state as bank
 from chain.modules.insurance.types import (
     MODULE_ADDRESS,
@@ -154,27 +160,57 @@ def pay_keeper(ctx: Context, keeper: Address, amount_uusd: int) -> int:
     return amount
 
 
+def iterate_position_accounts(ctx: Context) -> Iterator[Account]:
+    """The fund's margin accounts in order of number."""
+    for number in range(NUMBER_MAX + 1):
+        account = accounts.get_account(ctx, POSITION_ACCOUNT._replace(number=number))
+        if account is None:
+            return
+        yield account
+
+
+def open_position_account(ctx: Context, market_id: str) -> Account:
+    """The account of the fund that holds a market, else the first with a line left for it.
+
+    So each can be margined as any account can: the lines of all exceed the markets of a chain.
+    """
+    positions_max = accounts.get_params(ctx).positions_max
+    held = list(iterate_position_accounts(ctx))
+    for account in held:
+        if market_id in account.positions:
+            return account
+    for account in held:
+        if len(account.positions) < positions_max:
+            return account
+    return accounts.open_account(ctx, POSITION_ACCOUNT._replace(number=len(held)))
+
+
 def settle_positions(ctx: Context) -> None:
-    """Move the fund's trading result between its margin account and the fund.
+    """Move the fund's trading results between its margin accounts and the fund.
 
     A profit is taken as far as losers have paid it in; a loss is paid as far as the fund may.
     """
-    account = accounts.get_account(ctx, POSITION_ACCOUNT)
-    if account is None or account.cash_uusd == 0:
-        return
-    counterparty = f"{POSITION_ACCOUNT.owner}/{POSITION_ACCOUNT.number}"
-    if account.cash_uusd < 0:
-        amount = min(-account.cash_uusd, get_payable(ctx))
-        if amount > 0:
-            accounts.credit_cash(ctx, POSITION_ACCOUNT, amount, MODULE_ADDRESS)
-            _add_payout(ctx, amount)
-            _record(ctx, pb.ENTRY_KIND_POSITION_LOSS, amount, counterparty)
-        return
-    if account.positions:
-        return
+    for account in list(iterate_position_accounts(ctx)):
+        if account.cash_uusd < 0:
+            _pay_loss(ctx, account)
+        elif account.cash_uusd and not account.positions:
+            _take_profit(ctx, account)
+
+
+def _pay_loss(ctx: Context, account: Account) -> None:
+    amount = min(-account.cash_uusd, get_payable(ctx))
+    if amount > 0:
+        accounts.credit_cash(ctx, account.id, amount, MODULE_ADDRESS)
+        _add_payout(ctx, amount)
+        counterparty = f"{account.owner}/{account.number}"
+        _record(ctx, pb.ENTRY_KIND_POSITION_LOSS, amount, counterparty)
+
+
+def _take_profit(ctx: Context, account: Account) -> None:
     amount = min(account.cash_uusd, bank.get_balance(ctx, accounts.MODULE_ADDRESS, CASH_DENOM))
     if amount > 0:
-        accounts.debit_cash(ctx, POSITION_ACCOUNT, amount, MODULE_ADDRESS)
+        accounts.debit_cash(ctx, account.id, amount, MODULE_ADDRESS)
+        counterparty = f"{account.owner}/{account.number}"
         _record(ctx, pb.ENTRY_KIND_POSITION_PROFIT, amount, counterparty)
 
 

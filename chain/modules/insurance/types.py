@@ -12,7 +12,9 @@ MODULE_NAME: Final = "insurance"
 MODULE_ADDRESS: Final = module_address(MODULE_NAME)
 """The module account that holds the fund."""
 POSITION_ACCOUNT: Final = AccountId(MODULE_ADDRESS, 0)
-"""The margin account in which the fund holds positions it took over."""
+"""The first margin account in which the fund holds positions it took over; a full one has a next,
+numbered on.
+"""
 WINDOW_HOURS: Final = 24
 
 

@@ -5,10 +5,8 @@ from contextlib import suppress
 
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
 from chain.modules.accounts import margin as accounts_margin
-from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import Account, AccountMargin
 from chain.modules.insurance import state as insurance
-from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import state
 from chain.modules.liquidation.positions import (
     Closed,
@@ -30,7 +28,7 @@ from chain.modules.liquidation.reductions import (
 from chain.modules.liquidation.tiers import advance, record, wait
 from chain.modules.markets import marks
 from chain.modules.markets import state as markets
-from chain.modules.markets.types import InstrumentKind
+from chain.modules.markets.types import InstrumentKind, Market
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
 from chain.risk.liquidation import (
@@ -248,20 +246,25 @@ def work_out_positions(ctx: Context) -> None:
     A fixed number of its positions a block, in turns: it may hold some of every market.
     """
     insurance.settle_positions(ctx)
-    account = accounts.get_account(ctx, POSITION_ACCOUNT)
-    if account is None or not account.positions:
+    held = {account.number: account for account in insurance.iterate_position_accounts(ctx)}
+    places = [
+        (number, market_id)
+        for number, account in held.items()
+        for market_id in sorted(account.positions)
+    ]
+    start = ctx.height * REDUCTIONS_MAX % max(1, len(places))
+    for number, market_id in (places[start:] + places[:start])[:REDUCTIONS_MAX]:
+        _sell_at_mark(ctx, held[number], markets.require_market(ctx, market_id))
+
+
+def _sell_at_mark(ctx: Context, account: Account, market: Market) -> None:
+    """Close a share of a position on the book at its mark or better."""
+    if not is_closable(ctx, market):
         return
-    params = state.PARAMS.get(ctx)
-    market_ids = sorted(account.positions)
-    start = ctx.height * REDUCTIONS_MAX % len(market_ids)
-    for market_id in (market_ids[start:] + market_ids[:start])[:REDUCTIONS_MAX]:
-        market = markets.require_market(ctx, market_id)
-        if not is_closable(ctx, market):
-            continue
-        held = account.positions[market_id].size_quantums
-        size = compute_block_limit(abs(held), params.reduce_share_ppm)
-        spot_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
-        mark_wad = marks.compute_mark(ctx, market, spot_wad).price_wad
-        part = size if held > 0 else -size
-        value = compute_position_value_uusd(part, mark_wad, market.quantum_decimals)
-        close_on_book(ctx, account, market, size, value)
+    held = account.positions[market.id].size_quantums
+    size = compute_block_limit(abs(held), state.PARAMS.get(ctx).reduce_share_ppm)
+    spot_wad = require_price(ctx, market.asset, Action.REDUCE).price_wad
+    mark_wad = marks.compute_mark(ctx, market, spot_wad).price_wad
+    part = size if held > 0 else -size
+    value = compute_position_value_uusd(part, mark_wad, market.quantum_decimals)
+    close_on_book(ctx, account, market, size, value)

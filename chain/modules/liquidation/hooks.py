@@ -7,6 +7,7 @@ from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId
 from chain.modules.insurance import state as insurance
+from chain.modules.insurance.types import MODULE_ADDRESS as INSURANCE_ADDRESS
 from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation import auctions, cases, closing, state
 from chain.modules.liquidation.reductions import REDUCTIONS_MAX
@@ -50,7 +51,7 @@ def _open_cases(ctx: Context) -> None:
         account_id
         for margin_state in _WORST_FIRST
         for account_id in islice(accounts.iterate_in_state(ctx, margin_state), limit)
-        if account_id != POSITION_ACCOUNT and state.get_case(ctx, account_id) is None
+        if account_id.owner != INSURANCE_ADDRESS and state.get_case(ctx, account_id) is None
     ]
     for account_id in found[:limit]:
         with isolate_item(ctx, _FAILED, _name(account_id)) as child:

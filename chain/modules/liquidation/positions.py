@@ -14,7 +14,6 @@ from chain.modules.accounts.types import (
     AccountStatus,
 )
 from chain.modules.insurance import state as insurance
-from chain.modules.insurance.types import POSITION_ACCOUNT
 from chain.modules.liquidation.reductions import Reduction
 from chain.modules.markets import state as markets
 from chain.modules.markets.matching import cancel_order, find_surrender
@@ -232,13 +231,13 @@ def hand_over(ctx: Context, account: Account, market: Market, size: int, quote_u
     sign = 1 if account.positions[market.id].size_quantums > 0 else -1
     # A long whose quote is below zero would pay to be taken: the book's notional cannot say that.
     notional = max(0, sign * quote_uusd)
+    fund = insurance.open_position_account(ctx, market.id)
     if market.kind is InstrumentKind.SPOT:
-        payable = _get_payable(ctx)
+        payable = _get_payable(ctx, fund)
         if notional > payable:
             size, notional = size * payable // notional, payable
         if size == 0:
             return Closed(0, 0)
-    fund = accounts.open_account(ctx, POSITION_ACCOUNT)
     apply_fill(
         ctx,
         market,
@@ -254,10 +253,12 @@ def hand_over(ctx: Context, account: Account, market: Market, size: int, quote_u
     return Closed(size, sign * notional)
 
 
-def _get_payable(ctx: Context) -> int:
-    """What the fund may pay for coins now: what it may pay, and the cash of its positions."""
-    fund = accounts.get_account(ctx, POSITION_ACCOUNT)
-    return max(0, insurance.get_payable(ctx) + (fund.cash_uusd if fund else 0))
+def _get_payable(ctx: Context, fund: Account) -> int:
+    """What one of the fund's accounts may pay for coins now: its cash, and what the fund may pay
+    that none of them owes already.
+    """
+    owed = sum(max(0, -other.cash_uusd) for other in insurance.iterate_position_accounts(ctx))
+    return max(0, insurance.get_payable(ctx) - owed) + max(0, fund.cash_uusd)
 
 
 def charge_fee(

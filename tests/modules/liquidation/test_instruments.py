@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
 from chain._pb.margin.liquidation.v1 import tx_pb2
 from chain._pb.margin.scenarios.v1 import scenarios_pb2
@@ -17,6 +18,7 @@ from chain.modules.accounts.types import Account, AccountId, AccountStatus, Marg
 from chain.modules.bank import state as bank
 from chain.modules.collateral import hooks as collateral_hooks
 from chain.modules.insurance import state as insurance
+from chain.modules.insurance.types import MODULE_ADDRESS as INSURANCE_ADDRESS
 from chain.modules.liquidation import handlers, state
 from chain.modules.liquidation import hooks as liquidation_hooks
 from chain.modules.liquidation.positions import Closed, charge_fee, compute_quotes
@@ -575,3 +577,32 @@ def test_visits_of_a_block_are_bounded_by_the_positions_they_margin(monkeypatch)
     assert all(get_held(network, MARKET, owner) < 20 * ETHER for owner in owners)
     run_blocks(network, 40, ETH=1_700, USDC=1)
     assert all(get_held(network, MARKET, owner) == 0 for owner in owners)
+
+
+def test_a_full_account_of_the_fund_has_a_next_one():
+    """The fund's accounts stay within the lines of any account, are margined, and work out."""
+    network = build_world()
+    ctx = network.hub.ctx
+    for market, cents in ((CALL, 18_500), (PUT, 18_500), (FAR_CALL, 14_000)):
+        exchange(network, market, 4 * ETHER, cents)
+    exchange(network, MARKET, 2 * ETHER, 200_000)
+    params = accounts_pb2.Params()
+    params.CopyFrom(accounts.get_params(ctx))
+    params.positions_max = 2
+    accounts.set_params(ctx, params)
+    set_ratio(network, 500_000)
+    run_blocks(network, 16, ETH=2_000, USDC=1)
+    held = [dict(fund.positions) for fund in insurance.iterate_position_accounts(ctx)]
+    assert [len(positions) for positions in held] == [2, 2]
+    assert sorted({**held[0], **held[1]}) == sorted([CALL, PUT, FAR_CALL, MARKET])
+    assert {p.size_quantums for each in held for p in each.values()} == {-4 * ETHER, -2 * ETHER}
+    cases = [case.owner for case in state.iterate_cases(ctx)]
+    assert INSURANCE_ADDRESS not in cases
+    params.positions_max = 64  # DAVE quotes in four markets.
+    accounts.set_params(ctx, params)
+    for market, cents in ((CALL, 18_200), (PUT, 18_200), (FAR_CALL, 14_000), (MARKET, 200_000)):
+        quote(network, market, cents, 50 * ETHER, SELL)
+    # A tenth of what is left a block, a step at least, until nothing is.
+    run_blocks(network, 60, ETH=2_000, USDC=1)
+    left = [dict(fund.positions) for fund in insurance.iterate_position_accounts(ctx)]
+    assert all(abs(p.size_quantums) < ETHER // 10 for each in left for p in each.values())
