@@ -16,7 +16,7 @@ from chain.risk.netting import (
     compute_siloed_uusd,
 )
 from chain.risk.portfolio import Portfolio, build_risk_table, compute_portfolio_margin
-from chain.risk.risk_table import InstrumentRow, RiskTable, compute_span
+from chain.risk.risk_table import LINEAR, InstrumentRow, RiskTable, compute_span
 from chain.risk.scenarios import (
     PRESETS,
     InvalidParameter,
@@ -299,7 +299,8 @@ def test_every_account_at_the_range_check_is_exact(count, step):
     scale, largest = 1 << 30, 1 << 40
     rows = tuple(
         InstrumentRow(
-            expiry=-1 if index == 0 else index % 2,
+            # Every fifth is linear: perpetuals, and futures of an expiry's basis.
+            expiry=LINEAR if index % 5 == 0 else index % 2,
             strike=index // 4,
             is_call=index % 4 < 2,
             mark_price=largest,
@@ -307,6 +308,7 @@ def test_every_account_at_the_range_check_is_exact(count, step):
             basis_prices=(0, largest),
             static_price=largest,
             dollar_delta=largest if index % 3 else -largest,
+            basis_expiry=index % 2 if index % 10 == 5 else LINEAR,
         )
         for index in range(count)
     )
