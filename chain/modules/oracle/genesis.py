@@ -4,7 +4,7 @@ from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
 from chain.modules.oracle import state
 from chain.modules.oracle.aggregation import is_price
 from chain.modules.oracle.errors import InvalidOracleParams
-from chain.modules.oracle.params import build_default_params, validate_params
+from chain.modules.oracle.params import build_default_params, split_rows, validate_params
 from chain.modules.oracle.types import CorrelationRecord, Price
 from chain.risk.correlation import HYSTERESIS_BLOCKS, TIERS_PPM, validate_correlation
 from chain.runtime.context import Context
@@ -60,6 +60,10 @@ def _init_ramp(ctx: Context, ramp: pb.ModelRamp) -> None:
         )
     for volatility in ramp.volatilities:
         _validate_volatility(volatility)
+    if len(ramp.correlation_ppm) != len(ramp.correlated_assets) ** 2:
+        raise InvalidOracleParams("model_ramp.correlation_ppm must be a square matrix")
+    if ramp.correlated_assets:
+        validate_correlation(split_rows(ramp.correlation_ppm, len(ramp.correlated_assets)))
     state.set_ramp(ctx, ramp)
 
 

@@ -3,7 +3,8 @@ course of a ramp, so that no vote liquidates anybody in its own block (systems r
 
 While a ramp runs each asset is measured twice, by the parameters in force and by those before the
 change: what the market does is seen at once by both. Rises of the estimate are ramped, falls are
-not; marks of options, which hurt one side either way, move in a straight line up and down.
+not; marks of options and correlations, which hurt one side either way, move in a straight line up
+and down.
 """
 
 from typing import Final
@@ -25,6 +26,8 @@ ASSET_FIELDS: Final = ("volatility_max_wad", "volatility_long_run_wad", "volatil
 
 
 def _has_model_changed(before: pb.Params, after: pb.Params) -> bool:
+    if before.correlation != after.correlation:
+        return True
     if any(getattr(before, field) != getattr(after, field) for field in MODEL_FIELDS):
         return True
     assets = {asset.asset: asset for asset in after.assets}
@@ -47,15 +50,23 @@ def start_ramp(ctx: Context, before: pb.Params, after: pb.Params) -> None:
             f"market_time_scale is {before.market_time_scale} for good, horizons and samples are "
             f"counted in it; leave it"
         )
+    missing = [name for name in before.correlation.assets if name not in after.correlation.assets]
+    if missing:
+        raise InvalidOracleParams(
+            f"correlation.assets must keep {missing[0]}: outside the matrix its losses are added "
+            f"in full at once; raise its correlations to 1000000 instead, which ramps in"
+        )
     if not _has_model_changed(before, after):
         return
     running = state.get_running_ramp(ctx)
     if running is not None:
         raise RampRunning(
-            f"the last change of the volatility model takes effect until {running.end_s}, it is "
-            f"{ctx.time_s}; change it {running.end_s - ctx.time_s} s later"
+            f"the last change of volatilities or correlations takes effect until {running.end_s}, "
+            f"it is {ctx.time_s}; change it {running.end_s - ctx.time_s} s later"
         )
     duration_s = ceil_div(before.ramp_s or RAMP_S, max(1, before.market_time_scale))
+    assets = state.get_correlated_assets(ctx)
+    matrix = state.get_correlation_ppm(ctx, assets)
     ramp = pb.ModelRamp(
         before=before,
         start_s=ctx.time_s,
@@ -64,6 +75,8 @@ def start_ramp(ctx: Context, before: pb.Params, after: pb.Params) -> None:
             state.encode_volatility(asset, record)
             for asset, record in state.iterate_volatilities(ctx)
         ],
+        correlated_assets=assets,
+        correlation_ppm=[entry for row in matrix for entry in row],
     )
     state.set_ramp(ctx, ramp)
     ctx.emit("volatility_ramp_started", {"start_s": ramp.start_s, "end_s": ramp.end_s})

@@ -6,6 +6,7 @@ from typing import Final
 
 from chain._pb.margin.oracle.v1 import oracle_pb2 as pb
 from chain.modules.oracle.params import (
+    CORRELATED_ASSETS_MAX,
     EFFECTIVE_AGE_S_MAX,
     build_default_params,
     split_rows,
@@ -209,6 +210,8 @@ def _parse_ramp(encoded: bytes) -> ModelRamp:
         start_s=message.start_s,
         end_s=message.end_s,
         records=tuple((v.asset, decode_volatility(v)) for v in message.volatilities),
+        correlated_assets=tuple(message.correlated_assets),
+        correlation_ppm=split_rows(message.correlation_ppm, len(message.correlated_assets)),
     )
 
 
@@ -377,10 +380,24 @@ def set_correlation_record(ctx: Context, record: CorrelationRecord) -> None:
     ctx.kv(STORE).set(_CORRELATIONS, encoded)
 
 
+def _compute_ramped_ppm(ramp: ModelRamp, before_ppm: int, after_ppm: int, now_s: int) -> int:
+    """A correlation on its straight way, up or down, rounded toward zero.
+
+    A mixture of two positive semi-definite matrices is one; two millionths an asset off every
+    entry make good for the roundings.
+    """
+    duration_s = ramp.end_s - ramp.start_s
+    elapsed_s = max(0, now_s - ramp.start_s)
+    mixed = before_ppm * (duration_s - elapsed_s) + after_ppm * elapsed_s
+    kept = floor_div(abs(mixed) * (PPM - 2 * CORRELATED_ASSETS_MAX), duration_s * PPM)
+    return kept if mixed > 0 else -kept
+
+
 def get_correlation_ppm(ctx: Context, assets: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """The correlation matrix (ppm) of these assets in their order; positive semi-definite.
 
-    It is measured within governed bounds, and the governed one before anything is measured. An
+    It is measured within governed bounds, and the governed one before anything is measured; while a
+    change of the parameters ramps in it goes from what was in force in a straight line. An
     asset outside the governed matrix correlates 0 with every other: whoever margins it adds its
     loss in full (`get_correlated_assets` tells which are inside).
     """
@@ -389,12 +406,16 @@ def get_correlation_ppm(ctx: Context, assets: Sequence[str]) -> tuple[tuple[int,
     is_current = record is not None and record.assets == rules.assets
     matrix = record.correlation_ppm if record is not None and is_current else rules.prior_ppm
     index = {asset: place for place, asset in enumerate(rules.assets)}
+    ramp = get_running_ramp(ctx)
 
     def get_entry(left: str, right: str) -> int:
         if left == right:
             return PPM
         i, j = index.get(left), index.get(right)
-        return 0 if i is None or j is None else matrix[i][j]
+        entry = 0 if i is None or j is None else matrix[i][j]
+        if ramp is None:
+            return entry
+        return _compute_ramped_ppm(ramp, ramp.get_correlation_ppm(left, right), entry, ctx.time_s)
 
     return tuple(tuple(get_entry(left, right) for right in assets) for left in assets)
 

@@ -137,14 +137,23 @@ class VolatilityRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModelRamp:
-    """A change of the volatility model that ramps in, block seconds: the rules before it, and what
-    they measure.
+    """A change of the volatility model or of correlations that ramps in, block seconds: the rules
+    before it, what they measure, and the matrix (ppm) that was in force.
     """
 
     rules: OracleRules
     start_s: int
     end_s: int
     records: tuple[tuple[str, VolatilityRecord], ...]
+    correlated_assets: tuple[str, ...] = ()
+    correlation_ppm: tuple[tuple[int, ...], ...] = ()
+
+    def get_correlation_ppm(self, left: str, right: str) -> int:
+        """The correlation of two different assets before the change; 0 outside its matrix."""
+        assets = self.correlated_assets
+        if left not in assets or right not in assets:
+            return 0
+        return self.correlation_ppm[assets.index(left)][assets.index(right)]
 
     def get_record(self, asset: str) -> VolatilityRecord | None:
         """The variance of an asset by the rules before the change; None for one priced since."""

@@ -1,6 +1,8 @@
 """Another volatility model: new risk sees it at once, what exists in the course of an hour."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chain._pb.margin.oracle.v1 import oracle_pb2, query_pb2, tx_pb2
 from chain._pb.margin.params.v1 import params_pb2
@@ -14,7 +16,11 @@ from chain.modules.markets import marks
 from chain.modules.markets import state as markets
 from chain.modules.oracle import genesis, handlers, market_risk, queries, state
 from chain.modules.oracle.errors import InvalidOracleParams, RampRunning
+from chain.modules.oracle.params import build_default_params
+from chain.modules.oracle.state import _compute_ramped_ppm, parse_rules
+from chain.modules.oracle.types import ModelRamp
 from chain.modules.params.handlers import ParamsMessages
+from chain.risk.correlation import compute_sample_correlation_ppm, is_positive_semidefinite
 from chain.risk.haircut import compute_latency_premium_ppm
 from chain.risk.margin import MarginState
 from chain.risk.ramp import compute_between
@@ -223,6 +229,76 @@ def test_a_lien_counts_less_for_new_risk_first():
     measure = get_route_measure(ctx, collateral.require_route(ctx, "alpha"))
     premium = compute_latency_premium_ppm(WILD, measure.delta_t_market_s)
     assert after.factors.initial.latency_ppm == premium > after.factors.latency_ppm
+
+
+def correlate(params, rho_ppm):
+    del params.correlation.assets[:], params.correlation.prior_ppm[:]
+    params.correlation.assets.extend(["ETH", "USDC"])
+    params.correlation.prior_ppm.extend([PPM, rho_ppm, rho_ppm, PPM])
+    params.correlation.band_ppm = 0
+    return params
+
+
+@pytest.mark.parametrize(("before", "after"), [(-800_000, 900_000), (900_000, -800_000)])
+def test_correlations_move_in_a_straight_line(ctx, before, after):
+    def get():
+        matrix = state.get_correlation_ppm(ctx, ["ETH", "USDC"])
+        assert is_positive_semidefinite(matrix)
+        assert matrix[0][1] == matrix[1][0]
+        return matrix[0][1]
+
+    update(ctx, correlate(copy_params(ctx), before))
+    wait(ctx, RAMP_S)
+    assert get() == before
+    params = correlate(copy_params(ctx), after)
+    params.volatility_interval_s = 1
+    update(ctx, params)
+    assert abs(get() - before) < 100
+    for quarter in range(1, 4):
+        wait(ctx, RAMP_S // 4)
+        assert abs(get() - (before + (after - before) * quarter // 4)) < 100
+    wait(ctx, RAMP_S // 4)
+    assert get() == after
+
+
+def test_an_asset_never_leaves_the_matrix(ctx):
+    update(ctx, correlate(copy_params(ctx), 0))
+    wait(ctx, RAMP_S)
+    params = copy_params(ctx)
+    del params.correlation.assets[:], params.correlation.prior_ppm[:]
+    with pytest.raises(InvalidOracleParams, match="must keep ETH"):
+        update(ctx, params)
+
+
+@given(
+    before=st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=5, max_size=5),
+    after=st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=5, max_size=5),
+    elapsed=st.integers(0, RAMP_S - 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_mixture_of_correlation_matrices_is_one(before, after, elapsed):
+    ends = [build_correlation(rows) for rows in (before, after)]
+    assets = tuple("ABCDE")
+    ramp = ModelRamp(parse_rules(build_default_params()), 0, RAMP_S, (), assets, ends[0])
+    mixed = [
+        [
+            PPM if i == j else _compute_ramped_ppm(ramp, ends[0][i][j], ends[1][i][j], elapsed)
+            for j in range(5)
+        ]
+        for i in range(5)
+    ]
+    assert is_positive_semidefinite(mixed)
+
+
+def build_correlation(rows):
+    """The correlations of five random series, as the chain samples them: often singular."""
+    return tuple(
+        tuple(
+            PPM if i == j else compute_sample_correlation_ppm(left, right)
+            for j, right in enumerate(rows)
+        )
+        for i, left in enumerate(rows)
+    )
 
 
 def test_a_ramp_goes_on_after_export_and_import(ctx):
