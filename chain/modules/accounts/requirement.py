@@ -43,36 +43,64 @@ class RequirementInputs:
     spend: Callable[[int], None]
 
 
+@dataclass(slots=True)
+class _Piece:
+    """What one underlying is asked: by rules 13 and 15, or by its scenario set."""
+
+    maintenance_uusd: int = 0
+    initial_uusd: int = 0
+    standard: StandardUnderlying | None = None
+    priced: UnderlyingMargin | None = None
+
+
 def compute_requirement(inputs: RequirementInputs, lines: Sequence[PositionMargin]) -> Requirement:
     """Rows 13 and 15 of underlyings under the standard rules, rows 14 and 16 of the others."""
-    maintenance = initial = 0
-    standard: list[StandardUnderlying] = []
-    priced: dict[str, UnderlyingMargin] = {}
-    time_s, spend = inputs.time_s, inputs.spend
+    return _compose(inputs, _compute_pieces(inputs, lines))
+
+
+def _compute_pieces(
+    inputs: RequirementInputs, lines: Sequence[PositionMargin]
+) -> dict[str, _Piece]:
+    """What each underlying is asked by itself."""
+    pieces: dict[str, _Piece] = {}
     linear, others = _split(inputs.terms, lines)
     for line in linear:
-        maintenance += line.maintenance_uusd
-        initial += line.initial_uusd
+        piece = pieces.setdefault(line.asset, _Piece())
+        piece.maintenance_uusd += line.maintenance_uusd
+        piece.initial_uusd += line.initial_uusd
     for asset, exposure in collect_exposures(others, inputs.terms).items():
         if exposure.terms.spot_wad == 0:
             continue
         if exposure.terms.is_portfolio:
-            shift = compute_equity_shift_uusd(exposure.terms, lines, time_s)
-            priced[asset] = portfolio_margin.compute_underlying(exposure, shift, time_s, spend)
+            shift = compute_equity_shift_uusd(exposure.terms, others, inputs.time_s)
+            priced = portfolio_margin.compute_underlying(
+                exposure, shift, inputs.time_s, inputs.spend
+            )
+            pieces[asset] = _Piece(priced=priced)
             continue
-        maintenance += exposure.linear_maintenance_uusd
-        initial += exposure.linear_initial_uusd
-        row = standard_margin.compute_underlying(exposure, time_s, spend)
-        if row is not None:
-            maintenance += row.maintenance_uusd
-            initial += row.initial_uusd
-            standard.append(row)
+        row = standard_margin.compute_underlying(exposure, inputs.time_s, inputs.spend)
+        pieces[asset] = _Piece(
+            exposure.linear_maintenance_uusd + (row.maintenance_uusd if row else 0),
+            exposure.linear_initial_uusd + (row.initial_uusd if row else 0),
+            row,
+        )
+    return pieces
+
+
+def _compose(inputs: RequirementInputs, pieces: Mapping[str, _Piece]) -> Requirement:
+    """The pieces of all underlyings together, whatever their order."""
+    maintenance = sum(piece.maintenance_uusd for piece in pieces.values())
+    initial = sum(piece.initial_uusd for piece in pieces.values())
     portfolio = None
     if inputs.mode is MarginMode.PORTFOLIO:
+        priced = {asset: piece.priced for asset, piece in pieces.items() if piece.priced}
         portfolio = portfolio_margin.compose(inputs.correlation, priced)
         maintenance += portfolio.maintenance_uusd
         initial += portfolio.initial_uusd
-    return Requirement(maintenance, initial, portfolio, tuple(standard))
+    standard = [pieces[asset].standard for asset in sorted(pieces)]
+    return Requirement(
+        maintenance, initial, portfolio, tuple(row for row in standard if row is not None)
+    )
 
 
 def _split(
@@ -118,12 +146,13 @@ def attribute(
     inputs: RequirementInputs, lines: Sequence[PositionMargin]
 ) -> tuple[PositionMargin, ...]:
     """The lines with each one's part: what MMR and IMR fall by without it, at least 0."""
-    whole = compute_requirement(inputs, lines)
+    pieces = _compute_pieces(inputs, lines)
+    whole = _compose(inputs, pieces)
     parts = []
     for line in lines:
-        rest = compute_requirement(
-            inputs, [other for other in lines if other.market != line.market]
-        )
+        beside = [one for one in lines if one.asset == line.asset and one.market != line.market]
+        others = {asset: piece for asset, piece in pieces.items() if asset != line.asset}
+        rest = _compose(inputs, others | _compute_pieces(inputs, beside))
         parts.append(
             replace(
                 line,
