@@ -81,10 +81,11 @@ def _compute_order_risks(
 ) -> list[OrderRisk]:
     """The orders that can add risk; a reduce-only order is checked when it fills."""
     risks = []
+    unit_uusd = market.unit_uusd
     for order in orders:
         if order.market != market.id or order.reduce_only:
             continue
-        notional = market.compute_notional_uusd(order.ticks, order.remaining_steps)
+        notional = order.ticks * order.remaining_steps * unit_uusd
         size = order.remaining_steps * market.step_quantums
         # Floor for a buy, ceiling for a sell: either way against the account.
         value = (

@@ -53,6 +53,7 @@ _RAMP: Final = b"\x0d"
 _PRESENT: Final = b"\x01"
 _STRIKE_BYTES: Final = 16
 _U64_MAX: Final = (1 << 64) - 1
+_SIDES: Final = {side.value: side for side in Side}
 
 
 class Expiry(NamedTuple):
@@ -439,9 +440,11 @@ def _set_entry(ctx: Context, account_id: AccountId, order: RestingOrder) -> None
 def insert_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
     """Rest an order in the book and in its account's record; the caller checked every limit."""
     _set_entry(ctx, account_id, order)
-    orders = get_account_orders(ctx, account_id)
-    orders.append(order)
-    set_account_orders(ctx, account_id, orders)
+    kv = ctx.kv(STORE)
+    key = _account_key(account_id)
+    # Encodings of a repeated field join to the encoding of all: nothing is decoded to append.
+    added = pb.AccountOrders(orders=[_encode_order(order)]).SerializeToString(deterministic=True)
+    kv.set(key, (kv.get(key) or b"") + added)
     best = get_best_ticks(ctx, order.market, order.side)
     if best is None or is_better(order.side, order.ticks, best):
         _set_best(ctx, order.market, order.side, order.ticks, order.id)
@@ -449,16 +452,15 @@ def insert_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> No
 
 def remove_order(ctx: Context, account_id: AccountId, order: RestingOrder) -> None:
     """Take an order out of the book and its account's record."""
-    orders = [other for other in get_account_orders(ctx, account_id) if other.id != order.id]
-    set_account_orders(ctx, account_id, orders)
-    _remove_entry(ctx, order)
+    remove_orders(ctx, account_id, [order])
 
 
 def remove_orders(ctx: Context, account_id: AccountId, removed: list[RestingOrder]) -> None:
     """Take several orders of one account out at once."""
     ids = [order.id for order in removed]
-    orders = [other for other in get_account_orders(ctx, account_id) if other.id not in ids]
-    set_account_orders(ctx, account_id, orders)
+    message = _get_orders_message(ctx, account_id)
+    kept = [order for order in message.orders if order.id not in ids]
+    _set_orders_message(ctx, account_id, pb.AccountOrders(orders=kept))
     for order in removed:
         _remove_entry(ctx, order)
 
@@ -478,14 +480,15 @@ def _remove_entry(ctx: Context, order: RestingOrder) -> None:
 
 def reduce_order(ctx: Context, account_id: AccountId, order_id: int, steps: int) -> RestingOrder:
     """Take filled steps off a resting order, removing it when nothing is left; the order after."""
-    orders = get_account_orders(ctx, account_id)
-    order = next(other for other in orders if other.id == order_id)
-    order.remaining_steps -= steps
-    assert order.remaining_steps >= 0
+    message = _get_orders_message(ctx, account_id)
+    stored = next(other for other in message.orders if other.id == order_id)
+    assert steps <= stored.remaining_steps
+    stored.remaining_steps -= steps
+    order = _decode_order(stored)
     if order.remaining_steps == 0:
         remove_order(ctx, account_id, order)
     else:
-        set_account_orders(ctx, account_id, orders)
+        _set_orders_message(ctx, account_id, message)
         _set_entry(ctx, account_id, order)
     return order
 
@@ -494,46 +497,46 @@ def _account_key(account_id: AccountId) -> bytes:
     return _ACCOUNT_ORDERS + encode_account_id(account_id)
 
 
+def _decode_order(message: pb.RestingOrder) -> RestingOrder:
+    return RestingOrder(
+        id=message.id,
+        market=message.market,
+        side=_SIDES[message.side],
+        ticks=message.ticks,
+        remaining_steps=message.remaining_steps,
+        size_steps=message.size_steps,
+        reduce_only=message.reduce_only,
+    )
+
+
+def _encode_order(order: RestingOrder) -> pb.RestingOrder:
+    return pb.RestingOrder(
+        id=order.id,
+        market=order.market,
+        side=cast("pb.Side", order.side.value),
+        ticks=order.ticks,
+        remaining_steps=order.remaining_steps,
+        size_steps=order.size_steps,
+        reduce_only=order.reduce_only,
+    )
+
+
+def _get_orders_message(ctx: Context, account_id: AccountId) -> pb.AccountOrders:
+    value = ctx.kv(STORE).get(_account_key(account_id))
+    return pb.AccountOrders.FromString(value) if value else pb.AccountOrders()
+
+
+def _set_orders_message(ctx: Context, account_id: AccountId, message: pb.AccountOrders) -> None:
+    kv = ctx.kv(STORE)
+    if message.orders:
+        kv.set(_account_key(account_id), message.SerializeToString(deterministic=True))
+    else:
+        kv.delete(_account_key(account_id))
+
+
 def get_account_orders(ctx: Context, account_id: AccountId) -> list[RestingOrder]:
     """The account's resting orders in order of id."""
-    value = ctx.kv(STORE).get(_account_key(account_id))
-    if value is None:
-        return []
-    return [
-        RestingOrder(
-            id=order.id,
-            market=order.market,
-            side=Side(order.side),
-            ticks=order.ticks,
-            remaining_steps=order.remaining_steps,
-            size_steps=order.size_steps,
-            reduce_only=order.reduce_only,
-        )
-        for order in pb.AccountOrders.FromString(value).orders
-    ]
-
-
-def set_account_orders(ctx: Context, account_id: AccountId, orders: list[RestingOrder]) -> None:
-    """Write the account's record of resting orders."""
-    kv = ctx.kv(STORE)
-    if not orders:
-        kv.delete(_account_key(account_id))
-        return
-    message = pb.AccountOrders(
-        orders=[
-            pb.RestingOrder(
-                id=order.id,
-                market=order.market,
-                side=cast("pb.Side", order.side.value),
-                ticks=order.ticks,
-                remaining_steps=order.remaining_steps,
-                size_steps=order.size_steps,
-                reduce_only=order.reduce_only,
-            )
-            for order in orders
-        ]
-    )
-    kv.set(_account_key(account_id), message.SerializeToString(deterministic=True))
+    return [_decode_order(order) for order in _get_orders_message(ctx, account_id).orders]
 
 
 def iterate_all_orders(ctx: Context) -> Iterator[tuple[AccountId, RestingOrder]]:

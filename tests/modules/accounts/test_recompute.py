@@ -171,7 +171,8 @@ def test_a_mixed_portfolio_follows_from_its_printed_inputs(mode, data):
         ctx, replace(price, confidence_ppm=data.draw(st.sampled_from((10**6, 3 * 10**5))))
     )
     positions, orders = data.draw(holdings(ctx))
-    markets.set_account_orders(ctx, AccountId(BOB, 0), orders)
+    for order in orders:
+        markets.insert_order(ctx, AccountId(BOB, 0), order)
     account = Account(BOB, 0, 10**12, positions, margin_mode=mode)
     explanation = queries.explain_margin(ctx, account)
     assert recompute_explanation(explanation) == []
@@ -207,7 +208,8 @@ def test_no_figure_of_a_mixed_portfolio_can_be_changed_unseen(mode):
         RestingOrder(1, "ETH-C2000X1", Side.SELL, 10_000, 500, 500, reduce_only=False),
         RestingOrder(2, "ETH-F1", Side.BUY, 190_000, 500, 500, reduce_only=False),
     ]
-    markets.set_account_orders(ctx, AccountId(BOB, 0), orders)
+    for order in orders:
+        markets.insert_order(ctx, AccountId(BOB, 0), order)
     account = Account(BOB, 0, 10**12, positions, margin_mode=mode)
     explanation = queries.explain_margin(ctx, account)
     assert recompute_explanation(explanation) == []
