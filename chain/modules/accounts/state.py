@@ -261,10 +261,17 @@ def get_funding_pool(ctx: Context, market: str) -> int:
 
 
 def add_funding_pool(ctx: Context, market: str, amount_uusd: int) -> None:
-    """Add funding that was taken from an account's cash (negative: given to it)."""
+    """Add funding that was taken from an account's cash (negative: given to it).
+
+    An empty pool is not kept: no export would bring it back.
+    """
     if amount_uusd:
+        key = _FUNDING_POOL + market.encode()
         total = get_funding_pool(ctx, market) + amount_uusd
-        ctx.kv(STORE).set(_FUNDING_POOL + market.encode(), str(total).encode())
+        if total:
+            ctx.kv(STORE).set(key, str(total).encode())
+        else:
+            ctx.kv(STORE).delete(key)
 
 
 def take_funding_pool(ctx: Context, market: str) -> int:
