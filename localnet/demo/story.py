@@ -66,8 +66,8 @@ class StorySettings:
     """What may differ from the demo: a test plays faster. Times are seconds, a bar milliseconds."""
 
     bar_ms: int = BAR_MS
-    position_eth: int = 440
-    put_eth: int = 40
+    position_eth: int = 460
+    put_eth: int = 50
     call_eth: int = 40
     expiry_lead_s: float = 25.0
     credit_timeout_s: float = 90.0
