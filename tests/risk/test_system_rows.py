@@ -22,6 +22,7 @@ _HAND = "tests/risk/test_clauses_by_hand.py"
 _PROPERTIES = "tests/risk/test_risk_properties.py"
 _MARKET_RISK = "tests/modules/oracle/test_market_risk.py"
 _NETTING = "tests/risk/test_netting.py"
+_ACCOUNTS = "tests/modules/accounts/test_margin_rederivation.py"
 _VENUES = "tests/twochain/test_venues.py"
 _YIELD = "tests/modules/collateral/test_yield.py"
 _DESK = "tests/modules/desk/test_desk.py"
@@ -48,6 +49,7 @@ ROWS = {
         f"{_DUST}::test_dust_gains_nothing_in_the_books",
         f"{_DUST}::test_dust_gains_nothing_on_the_chain",
         "tests/modules/accounts/test_ledger_machine.py::TestLedger",
+        "tests/modules/test_instruments_machine.py::TestInstruments",
     ),
     (2, "sample: H 177,682 / 24,982 / 355,144 ppm, M 23,384,989,200 uusd"): (
         f"{_HAIRCUT}::test_collateral_value_sample_of_row_2",
@@ -132,6 +134,7 @@ ROWS = {
     (14, "the rule of every set, from its text and by hand"): (
         f"{_TEXT}::test_rows_and_parameters_are_those_of_the_text",
         f"{_TEXT}::test_portfolio_margin_is_that_of_the_text",
+        f"{_ACCOUNTS}::test_portfolio_margin_of_an_account",
         "tests/risk/test_portfolio.py::test_rule_agrees_with_decimal",
         f"{_HAND}::test_volatility_shocks_scale_with_time",
         f"{_HAND}::test_basis_takes_each_expiry_at_its_worse_side",
@@ -160,6 +163,7 @@ ROWS = {
     (15, "every clause, from its text and by hand"): (
         f"{_TEXT}::test_standard_parameters_are_those_of_the_text",
         f"{_TEXT}::test_standard_margin_is_that_of_the_text",
+        f"{_ACCOUNTS}::test_standard_margin_of_an_account",
         f"{_HAND}::test_short_call_leg",
         f"{_HAND}::test_short_put_leg",
         f"{_HAND}::test_long_options_add_nothing",
