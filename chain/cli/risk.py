@@ -190,6 +190,7 @@ def _describe_standard_margin(
         "maintenance_margin": format_wad(margin.maintenance_wad),
         "mark_to_market": format_wad(margin.mark_to_market_wad),
         "cash": format_wad(cash),
+        "initial_requirement": format_wad(worth - margin.initial_wad),
         "maintenance_requirement": format_wad(margin.maintenance_requirement_wad),
         **_describe_ratio(worth, margin.maintenance_requirement_wad),
         "underlyings": [

@@ -110,6 +110,7 @@ def test_standard_takes_several_underlyings(run):
     }
     _, shown, _ = run("margin", "@", "--preset", "standard", document=held)
     assert shown["initial_margin"] == "545"
+    assert (shown["initial_requirement"], shown["maintenance_requirement"]) == ("455", "350")
     assert [part["perp_initial"] for part in shown["underlyings"]] == ["-130", "-325"]
 
 

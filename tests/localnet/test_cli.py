@@ -26,7 +26,7 @@ def test_accounts_as_a_table_say_that_they_are_unsafe():
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("down",), ("logs", "relayer"), ("faucet", "alice", "1 ETH")]
+    "words", [("status",), ("down",), ("logs", "relayer"), ("faucet", "alice", "1 ETH"), ("spot",)]
 )
 def test_without_a_network_the_remedy_is_named(tmp_path, words):
     result = run(*words, "--root", str(tmp_path))
