@@ -436,9 +436,13 @@ def iterate_liquidatable(ctx: Context) -> Iterator[tuple[AccountId, MarginState]
             yield decode_account_id(key[2:]), state
 
 
-def iterate_in_state(ctx: Context, state: MarginState) -> Iterator[AccountId]:
-    """Accounts last seen in one state other than HEALTHY, in key order."""
-    for key, _ in ctx.kv(STORE).iterate(_BY_STATE + bytes((state,))):
+def iterate_in_state(
+    ctx: Context, state: MarginState, after: AccountId | None = None
+) -> Iterator[AccountId]:
+    """Accounts last seen in one state other than HEALTHY, in key order, after one of them."""
+    prefix = _BY_STATE + bytes((state,))
+    start = prefix if after is None else prefix + encode_account_id(after) + b"\x00"
+    for key, _ in ctx.kv(STORE).iterate_range(start, _BY_STATE + bytes((state + 1,))):
         yield decode_account_id(key[2:])
 
 

@@ -26,6 +26,8 @@ _WORST_FIRST = (
 
 
 _FAILED = "liquidation_failed"
+_SEARCHED_MAX = 500
+"""Accounts of each margin state that a block looks at for those without a case."""
 _WORK_MAX = 5_000
 """Positions that the visits of one block may margin, the last visit's over it."""
 
@@ -47,18 +49,37 @@ def end_block(ctx: Context) -> None:
 def _open_cases(ctx: Context) -> None:
     """A case for every account seen below 1.25 that has none, the worst first."""
     limit = state.PARAMS.get(ctx).openings_per_block_max
-    found = [
-        account_id
-        for margin_state in _WORST_FIRST
-        for account_id in islice(accounts.iterate_in_state(ctx, margin_state), limit)
-        if account_id.owner != INSURANCE_ADDRESS and state.get_case(ctx, account_id) is None
-    ]
-    for account_id in found[:limit]:
+    found: list[AccountId] = []
+    for margin_state in _WORST_FIRST:
+        if len(found) < limit:
+            found += _find_without_case(ctx, margin_state, limit - len(found))
+    for account_id in found:
         with isolate_item(ctx, _FAILED, _name(account_id)) as child:
             account = accounts.require_account(child, account_id)
             margin = accounts_margin.compute_account_margin(child, account)
             if margin.state is not MarginState.HEALTHY:
                 cases.open_case(child, account_id, margin)
+
+
+def _find_without_case(ctx: Context, margin_state: MarginState, limit: int) -> list[AccountId]:
+    """Accounts of a state without a case, at most `limit`, from where the last search stopped.
+
+    However many wait in the state with a case, those behind them are reached.
+    """
+    after = state.get_opening_cursor(ctx, margin_state)
+    found: list[AccountId] = []
+    seen = 0
+    last = after
+    for last in islice(accounts.iterate_in_state(ctx, margin_state, after), _SEARCHED_MAX):
+        seen += 1
+        if last.owner != INSURANCE_ADDRESS and state.get_case(ctx, last) is None:
+            found.append(last)
+            if len(found) == limit:
+                break
+    is_end = seen < _SEARCHED_MAX and len(found) < limit
+    if not is_end or after is not None:
+        state.set_opening_cursor(ctx, margin_state, None if is_end else last)
+    return found
 
 
 def _measure(ctx: Context, account_id: AccountId) -> int:

@@ -10,6 +10,7 @@ from chain.modules.accounts.types import AccountId, decode_account_id, encode_ac
 from chain.modules.liquidation.errors import AuctionNotFound
 from chain.modules.liquidation.types import build_default_params, validate_params
 from chain.modules.params.state import declare_params
+from chain.risk.margin import MarginState
 from chain.runtime.context import Context
 from chain.units import Address
 
@@ -25,6 +26,7 @@ _NEXT_SEIZURE: Final = b"\x07"
 _CURSOR: Final = b"\x08"
 _SEIZURE_BY_AUCTION: Final = b"\x09"
 _OPEN_AUCTION: Final = b"\x0a"
+_OPENING_CURSOR: Final = b"\x0b"
 _PRESENT: Final = b"\x01"
 
 
@@ -70,6 +72,26 @@ def set_cursor(ctx: Context, account_id: AccountId | None) -> None:
         ctx.kv(STORE).delete(_CURSOR)
     else:
         ctx.kv(STORE).set(_CURSOR, encode_account_id(account_id))
+
+
+def get_opening_cursor(ctx: Context, margin_state: MarginState) -> AccountId | None:
+    """The account of a margin state where the search for new cases stopped; None to start over.
+
+    No part of a genesis: a new chain starts over.
+    """
+    value = ctx.kv(STORE).get(_OPENING_CURSOR + bytes((margin_state,)))
+    return decode_account_id(value) if value else None
+
+
+def set_opening_cursor(
+    ctx: Context, margin_state: MarginState, account_id: AccountId | None
+) -> None:
+    """Remember where the search for new cases of a margin state stopped."""
+    key = _OPENING_CURSOR + bytes((margin_state,))
+    if account_id is None:
+        ctx.kv(STORE).delete(key)
+    else:
+        ctx.kv(STORE).set(key, encode_account_id(account_id))
 
 
 # Auctions
