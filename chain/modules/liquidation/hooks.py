@@ -89,24 +89,29 @@ def _measure(ctx: Context, account_id: AccountId) -> int:
     return count * (1 + min(count, REDUCTIONS_MAX))
 
 
+def _find_next_cases(ctx: Context, limit: int) -> list[pb.Case]:
+    """The cases behind the one visited last, and on from the first: none twice."""
+    cursor = state.get_cursor(ctx)
+    found = list(islice(state.iterate_cases(ctx, cursor), limit))
+    if cursor is not None:
+        for case in islice(state.iterate_cases(ctx), limit - len(found)):
+            if AccountId(Address(case.owner), case.account) > cursor:
+                break
+            found.append(case)
+    return found
+
+
 def _visit_cases(ctx: Context) -> None:
     """One step for each of the next cases, round robin, within the block's work."""
-    limit = state.PARAMS.get(ctx).cases_per_block_max
-    batch: list[pb.Case] = list(islice(state.iterate_cases(ctx, state.get_cursor(ctx)), limit))
-    last: AccountId | None = None
-    work_left, visited = _WORK_MAX, 0
-    for case in batch:
+    work_left = _WORK_MAX
+    for case in _find_next_cases(ctx, state.PARAMS.get(ctx).cases_per_block_max):
         if work_left <= 0:
-            break
-        last = AccountId(Address(case.owner), case.account)
-        work_left -= _measure(ctx, last)
-        visited += 1
-        with isolate_item(ctx, _FAILED, _name(last)) as child:
+            return
+        account_id = AccountId(Address(case.owner), case.account)
+        work_left -= _measure(ctx, account_id)
+        with isolate_item(ctx, _FAILED, _name(account_id)) as child:
             cases.visit(child, case)
-    is_end = visited == len(batch) < limit
-    if is_end and state.get_cursor(ctx) is None:
-        return
-    state.set_cursor(ctx, None if is_end else last)
+        state.set_cursor(ctx, account_id)
 
 
 def _reset_abandoned(ctx: Context) -> None:

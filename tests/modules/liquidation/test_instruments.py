@@ -657,3 +657,32 @@ def test_any_portfolio_on_any_path_is_liquidated_without_losing_a_unit(sizes, pa
     ended = [place for place, tier in enumerate(tiers) if tier == pb.TIER_ENDED]
     for start, end in pairwise([-1, *ended]):
         assert tiers[start + 1 : end + 1] == sorted(tiers[start + 1 : end + 1])
+
+
+def test_no_block_passes_without_a_visit_when_the_cases_fill_it_exactly(monkeypatch):
+    """Round robin goes on from the first case in the same block, and visits none of them twice."""
+    network = build_world(collateral=0)
+    ctx = network.hub.ctx
+    params = pb.Params()
+    params.CopyFrom(state.PARAMS.get(ctx))
+    params.cases_per_block_max = 2
+    state.PARAMS.set(ctx, params)
+    owners = [encode_address(bytes([50 + index]) * 20) for index in range(3)]
+    for owner in owners:
+        bank.mint(ctx, owner, "uusd", 8_000 * USD)
+        deposit(ctx, owner, 8_000)
+        exchange(network, MARKET, 20 * ETHER, 200_000, seller=BOB, buyer=owner)
+    run_block(network, ETH=1_700, USDC=1)
+    visited = []
+    monkeypatch.setattr(
+        liquidation_hooks.cases, "visit", lambda _, case: visited.append((ctx.height, case.owner))
+    )
+    run_blocks(network, 6, ETH=1_700, USDC=1)
+    by_height = {}
+    for height, owner in visited:
+        by_height.setdefault(height, []).append(owner)
+    assert all(len({*seen}) == 2 for seen in by_height.values())
+    assert len(by_height) == 6
+    assert {owner: [o for _, o in visited].count(owner) for owner in owners} == dict.fromkeys(
+        owners, 4
+    )
