@@ -22,6 +22,7 @@ from chain.modules.accounts.errors import (
     TooManyLines,
 )
 from chain.modules.accounts.types import Account, AccountId, AccountMargin, AccountStatus
+from chain.modules.collateral.measurement import SharedReads
 from chain.modules.markets import state
 from chain.modules.markets.errors import (
     InsufficientBase,
@@ -364,6 +365,7 @@ def _find_refusal(
     before: Account,
     after: Account,
     orders: list[RestingOrder],
+    shared: SharedReads,
     *,
     is_reduction: bool,
 ) -> str:
@@ -372,11 +374,11 @@ def _find_refusal(
     Either the margin after it carries new risk, or the fill reduces the position and does not
     lower the excess of equity over the maintenance requirement: no way out for value.
     """
-    margin_after = accounts_margin.compute_account_margin(ctx, after, orders)
+    margin_after = accounts_margin.compute_account_margin(ctx, after, orders, shared)
     shortfall = accounts_margin.find_initial_shortfall(ctx, margin_after)
     if not shortfall or not is_reduction:
         return shortfall
-    margin_before = accounts_margin.compute_account_margin(ctx, before, orders)
+    margin_before = accounts_margin.compute_account_margin(ctx, before, orders, shared)
     if margin_after.excess_uusd >= margin_before.excess_uusd:
         return find_surrender(market, margin_before, margin_after)
     return (
@@ -444,9 +446,12 @@ def _apply_pair(
         (True, taker.account, taker_after, taker.orders, request.side),
         (False, maker, maker_after, state.get_account_orders(ctx, maker.id), order.side),
     )
+    shared = SharedReads()  # The fill is booked: nothing is written between the two checks.
     for is_taker, before, after, orders, side in sides:
         is_reduction = fill.steps <= _compute_reducible_steps(market, before, side)
-        reason = _find_refusal(ctx, market, before, after, orders, is_reduction=is_reduction)
+        reason = _find_refusal(
+            ctx, market, before, after, orders, shared, is_reduction=is_reduction
+        )
         if reason:
             raise _FillRefused(reason, is_taker=is_taker)
     return taker_after, maker_after

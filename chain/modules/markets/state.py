@@ -28,6 +28,7 @@ from chain.modules.markets.types import (
 )
 from chain.modules.params import state as params_state
 from chain.runtime.context import Context
+from chain.runtime.store import prefix_end
 from chain.units import Address
 
 STORE: Final = "markets"
@@ -416,14 +417,18 @@ def is_better(side: Side, ticks: int, other_ticks: int) -> bool:
 
 def iterate_book(ctx: Context, market_id: str, side: Side) -> Iterator[BookEntry]:
     """The side's orders, best price first and oldest first within a price; bound at the call."""
+    return _iterate_side(ctx, market_id, side, _side_prefix(market_id, side))
+
+
+def _iterate_side(ctx: Context, market_id: str, side: Side, start: bytes) -> Iterator[BookEntry]:
     prefix = _side_prefix(market_id, side)
-    start = len(prefix)
-    for key, value in ctx.kv(STORE).iterate(prefix):
-        price = int.from_bytes(key[start : start + 8], "big")
+    place = len(prefix)
+    for key, value in ctx.kv(STORE).iterate_range(start, prefix_end(prefix)):
+        price = int.from_bytes(key[place : place + 8], "big")
         entry = pb.BookEntry.FromString(value)
         yield BookEntry(
             ticks=_U64_MAX - price if side is Side.BUY else price,
-            order_id=int.from_bytes(key[start + 8 :], "big"),
+            order_id=int.from_bytes(key[place + 8 :], "big"),
             account_id=AccountId(Address(entry.owner), entry.number),
             remaining_steps=entry.remaining_steps,
         )
@@ -471,7 +476,10 @@ def _remove_entry(ctx: Context, order: RestingOrder) -> None:
     best = kv.get(_best_key(order.market, order.side))
     if best is None or best[8:] != order.id.to_bytes(8, "big"):
         return
-    first = next(iterate_book(ctx, order.market, order.side), None)
+    # From behind the removed entry: who starts at the side's front steps over every entry that
+    # this block has taken out already.
+    start = _book_key(order.market, order.side, order.ticks, order.id)
+    first = next(_iterate_side(ctx, order.market, order.side, start), None)
     if first is None:
         kv.delete(_best_key(order.market, order.side))
     else:
