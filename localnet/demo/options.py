@@ -41,7 +41,7 @@ from localnet.settlement_report import (
 AHEAD_S: Final = 20
 """The series of today expires at the first whole minute so many block seconds ahead."""
 _NS_PER_S: Final = 10**9
-_LOOKED_BACK: Final = 60
+_LOOKED_BACK: Final = 30
 """Blocks in which a settlement that was just noticed, and its window, must lie."""
 
 

@@ -392,16 +392,16 @@ class Story:
     async def _settle(self) -> None:
         """Until the liquidation is over and nothing is in flight."""
         self.narrator.step(6, "Positions closed, collateral auctioned and delivered")
-        told = 0
+        told: set[tuple[str, ...]] = set()
         timeout_s = self.settings.settle_timeout_s
         deadline = time.monotonic() + timeout_s
         while True:
             rows = await hub_queries.get_history(self.hub, self.trader.address)
-            for row, before in zip(rows[told:], [None, *rows][told:], strict=False):
-                if before is None or not _is_repeated(row, before):
-                    tier = liquidation_pb2.Tier.Name(row.tier).removeprefix("TIER_").lower()
+            for row in rows:
+                tier = liquidation_pb2.Tier.Name(row.tier).removeprefix("TIER_").lower()
+                if (words := (tier, *_get_words(row.reason))) not in told:
+                    told.add(words)
                     self.narrator.say(f"height {row.height}  {tier}: {row.reason}")
-            told = max(told, len(rows))
             is_over = not await hub_queries.has_case(self.hub, self.trader.address)
             if is_over and not await hub_queries.get_flights(self.hub):
                 break
@@ -681,13 +681,9 @@ def _describe_supplies(
     }
 
 
-def _is_repeated(row: liquidation_pb2.HistoryRow, before: liquidation_pb2.HistoryRow) -> bool:
-    """Whether a row says of another block what the row before it said, figures apart."""
-    words, words_before = (
-        [word for word in text.split() if not word.isdecimal()]
-        for text in (row.reason, before.reason)
-    )
-    return (row.tier, words) == (before.tier, words_before)
+def _get_words(text: str) -> list[str]:
+    """What a reason says, figures apart: the same is told once, the report has every row."""
+    return [word for word in text.split() if not word.isdecimal()]
 
 
 def _usd(uusd: str) -> str:
