@@ -35,7 +35,7 @@ from chain.risk.netting import (
 )
 from chain.runtime.context import Context
 from chain.runtime.gas import RISK_CELL
-from chain.units import NANOSECONDS, PPM, ceil_div, mul_ppm_ceil, mul_ppm_floor
+from chain.units import NANOSECONDS, PPM, ceil_div, floor_div, mul_ppm_ceil, mul_ppm_floor
 
 _WAD_DECIMALS: Final = 18
 _LINEAR: Final = (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE)
@@ -77,6 +77,18 @@ def _build_terms(venue: pb.Venue, rate_ppm: int) -> NettingTerms:
     return NettingTerms(rate_ppm, venue.basis_ppm, venue.fresh_s, venue.stale_s)
 
 
+def _compute_moving_size(line: PositionMargin) -> int:
+    """The quantums that still move with the price, towards zero: of a future not what is averaged.
+
+    What a settlement average has fixed hedges nothing, and a settled future is asked nothing.
+    """
+    size, forward = line.position.size_quantums, line.mark.forward
+    if forward is None:
+        return size
+    moving = floor_div(abs(size) * forward.variable_wad, max(1, forward.price_wad))
+    return moving if size > 0 else -moving
+
+
 def _net(
     ctx: Context, asset: str, legs: Sequence[_Leg], own: Sequence[PositionMargin]
 ) -> UnderlyingNetting:
@@ -89,7 +101,7 @@ def _net(
     home = []
     for line in own:
         decimals = markets.require_market(ctx, line.market).quantum_decimals
-        size = line.position.size_quantums
+        size = _compute_moving_size(line)
         size_wad = size * 10 ** (_WAD_DECIMALS - decimals)
         if size:
             home.append(NettedLeg(HUB, VenuePosition(size_wad, 0, 0, 0), PPM))

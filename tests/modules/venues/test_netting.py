@@ -1,5 +1,7 @@
 """What of the hub's positions nets with a venue's: perpetuals and futures alone (row 17)."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,16 +11,21 @@ from chain._pb.margin.venues.v1 import venues_pb2
 from chain.modules.accounts import margin as accounts_margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import Account, AccountId, Position
+from chain.modules.markets import state as markets
+from chain.modules.markets.types import SettlementAverage
+from chain.modules.oracle import state as oracle
 from chain.modules.scenarios import state as scenarios
 from chain.modules.venues import state as venues
 from chain.risk.netting import HUB
-from chain.units import PPM, WAD
+from chain.units import NANOSECONDS, PPM, WAD
 from tests.modules.economy import ALICE, ETHER, MARKET, USD
 from tests.modules.instruments import (
     CALL,
+    EXPIRY_S,
     FUTURE,
     PUT,
     SPOT,
+    WINDOW_S,
     build_future,
     build_option,
     build_put,
@@ -111,6 +118,29 @@ def test_an_option_and_base_stand_beside_a_leg(world, name, size):
     assert row.result.net == 8 * WAD
     leg_alone = compute(world, build_account(), -8).maintenance_uusd
     assert margin.maintenance_uusd == compute(world, account).maintenance_uusd + leg_alone
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_a_settlement_average_has_fixed_hedges_no_leg(world, side):
+    """A future nets as far as it still moves; a settled one neither hedges nor is asked."""
+    account = build_account(future=side * 10 * ETHER)
+    leg_alone = compute(world, build_account(), -side * 8).maintenance_uusd
+    ctx = world.branch()
+    ctx.time_ns = EXPIRY_S * NANOSECONDS - ctx.time_ns % NANOSECONDS
+    price = oracle.get_price(ctx, "ETH")
+    oracle.set_price(ctx, replace(price, time_ns=ctx.time_ns))
+    window_ns = WINDOW_S * NANOSECONDS
+    half = SettlementAverage(
+        weighted_sum=2_000 * WAD * window_ns // 2, sampled_ns=window_ns // 2, sample_time_ns=1
+    )
+    markets.set_settlement(ctx, "ETH", EXPIRY_S, half)
+    margin = compute(ctx, account, -side * 8)
+    (row,) = margin.venues.underlyings
+    assert (row.result.net, row.result.hedged) == (3 * WAD, 10 * WAD)
+    half.price_wad = 2_000 * WAD
+    markets.set_settlement(ctx, "ETH", EXPIRY_S, half)
+    settled = compute(ctx, account, -side * 8)
+    assert settled.maintenance_uusd == leg_alone
 
 
 @settings(max_examples=60, deadline=None)
