@@ -30,6 +30,8 @@ _FRACTION_BITS: Final = 20
 _QUOTIENT_LIMIT: Final = 1 << 40
 _CHUNK: Final = 1 << 15
 _NO_RATIO: Final = 1 << 62
+_TURN_FACTOR: Final = 0x9E37_79B9_7F4A_7C15
+"""The golden ratio in 64 bits: its odd multiples send keys all over the range, turn by turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Candidate(NamedTuple):
     """An account whose state may not be the recorded one.
 
     `is_certain`: the bounds prove that it changed. `ratio` is the lower bound of E / MMR,
-    floored at 20 binary places; candidates order by it, the worst first.
+    floored at 20 binary places; candidates order by it, the worst first. `is_turn`: uncertain, and
+    it is its turn whatever its ratio.
     """
 
     row: int
     is_certain: bool
     ratio: int
+    is_turn: bool = False
 
 
 def _round_mantissa(numerator: int, denominator: int, *, is_up: bool) -> tuple[int, int]:
@@ -137,6 +141,7 @@ class AccountScreen:
         self._is_wide: Row = np.zeros(64, dtype=np.int64)
         self._free_rows: list[int] = []
         self._row_count = 0
+        self._keys = np.zeros(len(self._constants), dtype=np.uint64)
         self._lines: Row = np.zeros((5, 256), dtype=np.int64)
         self._free_lines: list[int] = []
         self._line_count = 0
@@ -148,11 +153,11 @@ class AccountScreen:
     @property
     def bytes_held(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self._constants, self._states, self._is_wide, self._lines)
+        arrays = (self._constants, self._states, self._is_wide, self._keys, self._lines)
         return sum(array.nbytes for array in arrays)
 
-    def add_row(self) -> int:
-        """A row for a new account."""
+    def add_row(self, key: int = 0) -> int:
+        """A row for a new account; `key`, 64 bits of its own, decides when it has its turn."""
         if self._free_rows:
             row = self._free_rows.pop()
         else:
@@ -163,6 +168,8 @@ class AccountScreen:
                     np.concatenate((array, np.zeros_like(array)))
                     for array in (self._constants, self._states, self._is_wide)
                 )
+                self._keys = np.concatenate((self._keys, np.zeros_like(self._keys)))
+        self._keys[row] = key
         self._slots[row] = []
         return row
 
@@ -237,12 +244,17 @@ class AccountScreen:
         return low, high, least, most, unknown
 
     def find_candidates(
-        self, factors: Sequence[LineFactor | None], limit: int | None = None
+        self,
+        factors: Sequence[LineFactor | None],
+        limit: int | None = None,
+        turn: int | None = None,
     ) -> list[Candidate]:
         """The accounts whose state may differ from the recorded one.
 
         With a limit at least the first `limit` of the order (certain ones first, then by ratio),
-        with all that tie with the last of them; in no order.
+        with all that tie with the last of them; in no order. With a turn half as many
+        uncertain ones are taken whatever their ratio, others each turn: bounds that stay wide
+        starve nobody.
         """
         low, high, least, most, unknown = self.compute_bounds(factors)
         recorded = self._states[: self._row_count]
@@ -256,13 +268,32 @@ class AccountScreen:
             # Uncertain ones stand behind all certain ones: two bits of rank above the ratio.
             ranks = np.where(certain, ratios >> 2, (ratios >> 2) + (1 << 61))
             kept = ranks <= np.partition(ranks, limit - 1)[limit - 1]
-            rows, certain, ratios = rows[kept], certain[kept], ratios[kept]
+            turned: Mask = np.zeros(len(rows), dtype=np.bool)
+            if turn is not None:
+                turned = self._choose_turned(rows, ~certain, limit, turn)
+            kept |= turned
+            rows, certain, ratios, turned = rows[kept], certain[kept], ratios[kept], turned[kept]
+        else:
+            turned = np.zeros(len(rows), dtype=np.bool)
         return [
-            Candidate(row, bool(is_certain), ratio)
-            for row, is_certain, ratio in zip(
-                rows.tolist(), certain.tolist(), ratios.tolist(), strict=True
+            Candidate(row, bool(is_certain), ratio, bool(is_turn))
+            for row, is_certain, ratio, is_turn in zip(
+                rows.tolist(), certain.tolist(), ratios.tolist(), turned.tolist(), strict=True
             )
         ]
+
+    def _choose_turned(self, rows: Row, uncertain: Mask, limit: int, turn: int) -> Mask:
+        """The uncertain ones that have their turn: half the limit, at the limit of one every other
+        turn.
+        """
+        count = min((limit + turn % 2) // 2, int(uncertain.sum()))
+        chosen = np.zeros(len(rows), dtype=np.bool)
+        if count:
+            places = np.flatnonzero(uncertain)
+            factor = np.uint64((2 * turn + 1) * _TURN_FACTOR & ((1 << 64) - 1))
+            order = self._keys[rows[places]] * factor  # Wraps: a bijection of 64 bits.
+            chosen[places[order <= np.partition(order, count - 1)[count - 1]]] = True
+        return chosen
 
 
 def _add_lines(table: _FactorTable, lines: Row, sums: tuple[Row, Row, Row, Row, Row]) -> None:

@@ -8,13 +8,21 @@ decides the order of that work and never a state.
 """
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from chain.errors import ChainError
 from chain.modules.accounts import margin, state
 from chain.modules.accounts.reads import MarketReads, read_market
-from chain.modules.accounts.types import Account, AccountId, LienKey, MarginMode, UnitTerms
+from chain.modules.accounts.types import (
+    Account,
+    AccountId,
+    LienKey,
+    MarginMode,
+    UnitTerms,
+    encode_account_id,
+)
 from chain.modules.collateral import measurement as collateral
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral.measurement import SharedReads
@@ -95,14 +103,19 @@ class HealthIndex:
     def find_candidates(self, ctx: Context, limit: int, shared: SharedReads) -> list[AccountId]:
         """The accounts to compute, at most `limit`: those that have certainly changed state first,
         then by the ratio of equity to requirement, the worst first, then by id.
+
+        When there are more, up to half of the work goes to uncertain ones in turns: accounts that
+        hedge stay uncertain however often they are computed, and would keep all others waiting.
         """
         factors = [self._build_factor(ctx, column, shared) for column in self._columns]
-        found = self._screen.find_candidates(factors, limit)
+        found = self._screen.find_candidates(factors, limit, ctx.height)
         ordered = sorted(
             (not candidate.is_certain, candidate.ratio, self._ids[candidate.row])
             for candidate in found
+            if not candidate.is_turn
         )
-        return [account_id for _, _, account_id in ordered[:limit]]
+        turned = sorted(self._ids[candidate.row] for candidate in found if candidate.is_turn)
+        return [account_id for _, _, account_id in ordered[: max(0, limit - len(turned))]] + turned
 
     def get_closed(self) -> list[AccountId]:
         """Accounts that are listed without position or debt and recorded healthy, ascending."""
@@ -160,7 +173,7 @@ class HealthIndex:
                 del self._numbers[account_id.owner][account_id.number]
             return
         if row is None:
-            row = self._rows[account_id] = self._screen.add_row()
+            row = self._rows[account_id] = self._screen.add_row(_compute_key(account_id))
             self._ids[row] = account_id
             self._numbers.setdefault(account_id.owner, {})[account_id.number] = None
         account = state.require_account(ctx, account_id)
@@ -206,6 +219,11 @@ class HealthIndex:
         if column.lien is None:
             return _build_position_factor(ctx, column, shared)
         return _build_lien_factor(ctx, column, shared)
+
+
+def _compute_key(account_id: AccountId) -> int:
+    """64 bits that are an account's own on every node."""
+    return int.from_bytes(sha256(encode_account_id(account_id)).digest()[:8], "big")
 
 
 def _get_listing(

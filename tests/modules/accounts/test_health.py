@@ -21,6 +21,8 @@ from chain.runtime.store import Branch
 from chain.units import PPM, WAD
 from tests.modules.accounts.mixed_portfolios import MONTH_S, build_mixed_economy, holdings
 from tests.modules.economy import (
+    ALICE,
+    BOB,
     ETHER,
     MARKET,
     USD,
@@ -29,6 +31,7 @@ from tests.modules.economy import (
     deliver,
     fix_haircuts,
 )
+from tests.modules.instruments import FUTURE, build_instruments
 
 OWNERS = [encode_address(bytes([index]) * 20) for index in range(10, 16)]
 LIENS = [LienKey("alpha-1", "aeth", vault, "alpha") for vault in ("main", "other")]
@@ -345,3 +348,29 @@ def test_a_haircut_that_moves_alone_is_seen(monkeypatch):
     fix_haircuts(monkeypatch, size_weight_ppm=PPM)
     hooks.refresh_margin_states(ctx)
     assert state.get_margin_state(ctx, account.id)[0] is MarginState.HEALTHY
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_accounts_that_hedge_keep_nobody_from_being_looked_at(limit):
+    """What nets stays uncertain, with the worst of bounds, however often it is computed."""
+    ctx = build_instruments()
+    underlying = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21")
+    scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=underlying))
+    params = build_default_params()
+    params.accounts_scanned_max = limit
+    state.set_params(ctx, params)
+    hedged = {MARKET: 50 * ETHER, FUTURE: -50 * ETHER}
+    waiting = {MARKET: 20 * ETHER, FUTURE: -ETHER}
+    sizes = {AccountId(ALICE, number): hedged for number in range(4)}
+    sizes |= {AccountId(BOB, number): waiting for number in range(3)}
+    for account_id, held in sizes.items():
+        positions = {market: Position(size, size * 2_000) for market, size in held.items()}
+        cash = (6_000 if held is hedged else 3_000) * 10**6
+        mode = MarginMode.PORTFOLIO
+        state.set_account(ctx, Account(*account_id, cash, positions, margin_mode=mode))
+    for _ in range(80):
+        advance(ctx, ETH=1_990, USDC=1)
+        hooks.refresh_margin_states(ctx)
+    for account_id, exact in compute_all(ctx).items():
+        assert state.get_margin_state(ctx, account_id)[0] is exact
+    assert exact is not MarginState.HEALTHY
