@@ -236,7 +236,9 @@ def take_over(
     taken = hand_over(ctx, account, market, reduction.size_quantums, quote_uusd)
     if taken.size_quantums:
         reason = f"no fill within the limit: insurance takes {taken.size_quantums} of {market.id}"
-        record(ctx, case, margin, max(case.tier, pb.TIER_CLOSE), reason, taken.quote_uusd)
+        # Base of an account without contracts is sold before its case has come to this tier.
+        tell = advance if case.tier < pb.TIER_CLOSE else record
+        tell(ctx, case, margin, max(case.tier, pb.TIER_CLOSE), reason, taken.quote_uusd)
     return taken
 
 
