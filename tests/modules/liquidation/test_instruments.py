@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chain._pb.margin.accounts.v1 import accounts_pb2
@@ -630,6 +630,12 @@ def give(network, market_id, size):
     path=st.lists(st.sampled_from([1_000, 1_500, 1_900, 2_100, 2_500, 3_000]), min_size=1),
     mode=st.sampled_from([STANDARD, PORTFOLIO]),
     bidder=st.booleans(),
+)
+@example(  # Only base is left when the debt begins: it is handed over before a tier was reached.
+    sizes=(-1_750_000, -2_750_000, -5_000_000, 3_000_000, -500_000),
+    path=[1_500, 1_900, 3_000, 2_500, 3_000],
+    mode=STANDARD,
+    bidder=True,
 )
 def test_any_portfolio_on_any_path_is_liquidated_without_losing_a_unit(sizes, path, mode, bidder):
     """Every block of it holds every identity, fails nothing and closes a tenth at most."""
