@@ -31,7 +31,7 @@ _QUOTIENT_LIMIT: Final = 1 << 40
 _CHUNK: Final = 1 << 15
 _NO_RATIO: Final = 1 << 62
 _TURN_FACTOR: Final = 0x9E37_79B9_7F4A_7C15
-"""The golden ratio in 64 bits: its odd multiples send keys all over the range, turn by turn."""
+"""The golden ratio in 64 bits: its multiples spread over the range, turn by turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class AccountScreen:
         self._is_wide: Row = np.zeros(64, dtype=np.int64)
         self._free_rows: list[int] = []
         self._row_count = 0
-        self._keys = np.zeros(len(self._constants), dtype=np.uint64)
+        self._keys: Row = np.zeros(len(self._constants), dtype=np.int64)
         self._lines: Row = np.zeros((5, 256), dtype=np.int64)
         self._free_lines: list[int] = []
         self._line_count = 0
@@ -157,7 +157,7 @@ class AccountScreen:
         return sum(array.nbytes for array in arrays)
 
     def add_row(self, key: int = 0) -> int:
-        """A row for a new account; `key`, 64 bits of its own, decides when it has its turn."""
+        """A row for a new account; `key`, 62 bits of its own, decides when it has its turn."""
         if self._free_rows:
             row = self._free_rows.pop()
         else:
@@ -268,13 +268,13 @@ class AccountScreen:
             # Uncertain ones stand behind all certain ones: two bits of rank above the ratio.
             ranks = np.where(certain, ratios >> 2, (ratios >> 2) + (1 << 61))
             kept = ranks <= np.partition(ranks, limit - 1)[limit - 1]
-            turned: Mask = np.zeros(len(rows), dtype=np.bool)
+            turned: Mask = rows < 0
             if turn is not None:
                 turned = self._choose_turned(rows, ~certain, limit, turn)
             kept |= turned
             rows, certain, ratios, turned = rows[kept], certain[kept], ratios[kept], turned[kept]
         else:
-            turned = np.zeros(len(rows), dtype=np.bool)
+            turned = rows < 0
         return [
             Candidate(row, bool(is_certain), ratio, bool(is_turn))
             for row, is_certain, ratio, is_turn in zip(
@@ -287,11 +287,12 @@ class AccountScreen:
         turn.
         """
         count = min((limit + turn % 2) // 2, int(uncertain.sum()))
-        chosen = np.zeros(len(rows), dtype=np.bool)
+        chosen = rows < 0
         if count:
             places = np.flatnonzero(uncertain)
-            factor = np.uint64((2 * turn + 1) * _TURN_FACTOR & ((1 << 64) - 1))
-            order = self._keys[rows[places]] * factor  # Wraps: a bijection of 64 bits.
+            # The keys nearest to a point of the range, which is another each turn.
+            point = (turn * _TURN_FACTOR & ((1 << 64) - 1)) >> 2
+            order = self._keys[rows[places]] ^ point
             chosen[places[order <= np.partition(order, count - 1)[count - 1]]] = True
         return chosen
 

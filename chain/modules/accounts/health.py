@@ -222,8 +222,8 @@ class HealthIndex:
 
 
 def _compute_key(account_id: AccountId) -> int:
-    """64 bits that are an account's own on every node."""
-    return int.from_bytes(sha256(encode_account_id(account_id)).digest()[:8], "big")
+    """62 bits that are an account's own on every node."""
+    return int.from_bytes(sha256(encode_account_id(account_id)).digest()[:8], "big") >> 2
 
 
 def _get_listing(
