@@ -207,6 +207,10 @@ class AccountScreen:
             mantissa = magnitude >> exponent
             self._lines[:, slot] = (row, column, mantissa, exponent, -1 if amount < 0 else 1)
 
+    def get_line_count(self, row: int) -> int:
+        """The lines of an account; the most there are for one that is not screened by its lines."""
+        return LINES_MAX if self._is_wide[row] else len(self._slots[row])
+
     def get_recorded(self, row: int) -> MarginState:
         """The recorded state of an account."""
         return MarginState(int(self._states[row]))

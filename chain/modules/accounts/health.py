@@ -9,6 +9,7 @@ decides the order of that work and never a state.
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -38,6 +39,8 @@ _BUCKET_BITS: Final = 10
 """Owners' quantities that agree in their first bits share a column."""
 _EXACT_SLACK: Final = 4
 """More roundings of one uusd than the exact rule makes on a line."""
+LINES_PER_ACCOUNT: Final = 8
+"""A block's work is bounded in accounts and in lines: this many for each account it may compute."""
 _UNIT_FUZZ_WAD: Final = 4
 """More roundings of 1e-18 than a unit's terms are computed with."""
 
@@ -106,16 +109,51 @@ class HealthIndex:
 
         When there are more, up to half of the work goes to uncertain ones in turns: accounts that
         hedge stay uncertain however often they are computed, and would keep all others waiting.
+        Accounts of many lines count as several: together they have LINES_PER_ACCOUNT times the
+        limit, unless the first alone has more.
         """
         factors = [self._build_factor(ctx, column, shared) for column in self._columns]
-        found = self._screen.find_candidates(factors, limit, ctx.height)
+        first, turned = self._choose(factors, limit, ctx.height)
+        lines_max = limit * LINES_PER_ACCOUNT
+        lines = sum(map(self._count_lines, first + turned))
+        if lines <= lines_max:
+            return first + turned
+        fewer = max(1, floor_div(limit * lines_max, lines))
+        first, turned = self._choose(factors, fewer, ctx.height)
+        # Either kind leads every other block, so that neither is cut away for good.
+        pair = (first, turned) if ctx.height % 2 else (turned, first)
+        return self._cut(
+            [account_id for both in zip_longest(*pair) for account_id in both if account_id],
+            lines_max,
+        )
+
+    def _choose(
+        self, factors: Sequence[LineFactor | None], limit: int, turn: int
+    ) -> tuple[list[AccountId], list[AccountId]]:
+        """The first in order and those that have their turn, together at most the limit."""
+        found = self._screen.find_candidates(factors, limit, turn)
         ordered = sorted(
             (not candidate.is_certain, candidate.ratio, self._ids[candidate.row])
             for candidate in found
             if not candidate.is_turn
         )
         turned = sorted(self._ids[candidate.row] for candidate in found if candidate.is_turn)
-        return [account_id for _, _, account_id in ordered[: max(0, limit - len(turned))]] + turned
+        first = [account_id for _, _, account_id in ordered[: max(0, limit - len(turned))]]
+        return first, turned
+
+    def _count_lines(self, account_id: AccountId) -> int:
+        return max(1, self._screen.get_line_count(self._rows[account_id]))
+
+    def _cut(self, account_ids: Sequence[AccountId], lines_max: int) -> list[AccountId]:
+        """As many of the first as have the lines together, at least one."""
+        kept: list[AccountId] = []
+        left = lines_max
+        for account_id in account_ids:
+            left -= self._count_lines(account_id)
+            if kept and left < 0:
+                break
+            kept.append(account_id)
+        return kept
 
     def get_closed(self) -> list[AccountId]:
         """Accounts that are listed without position or debt and recorded healthy, ascending."""

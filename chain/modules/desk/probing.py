@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Final
 
 from chain.modules.accounts import margin as accounts_margin
-from chain.modules.accounts.types import Account, AccountMargin
+from chain.modules.accounts.types import Account, AccountMargin, MarginMode
 from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral
 from chain.modules.markets import state as markets
 from chain.modules.markets.types import InstrumentKind
 from chain.modules.oracle import state as oracle
+from chain.modules.scenarios import state as scenarios
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidRequest
 from chain.units import ceil_div, floor_div
@@ -18,6 +19,8 @@ from chain.units import ceil_div, floor_div
 _PRICE_UNIT: Final = 10**12
 """Prices that are found are exact to a uusd a unit."""
 _LADDER_STEPS: Final = 24
+_PRICED_CELL_GAS: Final = 300
+"""An option priced under a scenario at a supposed price, which no risk array can be shared for."""
 _KINKS_MAX: Final = 16
 """Strikes looked at on one side of the price: the nearest."""
 
@@ -45,6 +48,17 @@ def set_price(ctx: Context, asset: str, price_wad: int) -> None:
         ctx,
         replace(price, price_wad=price_wad, raw_median_wad=price_wad, step_bound_active=False),
     )
+
+
+def charge_pricing(ctx: Context, account: Account, asset: str) -> None:
+    """Charge gas for pricing the account's options on an asset anew, under each scenario."""
+    rules = scenarios.get_rules(ctx, asset)
+    cells = 1
+    if rules is not None and account.margin_mode is MarginMode.PORTFOLIO:
+        cells += len(rules.current.scenario_set.scenarios)
+    held = (markets.require_market(ctx, market_id) for market_id in account.positions)
+    options = sum(market.kind is InstrumentKind.OPTION and market.asset == asset for market in held)
+    ctx.gas.consume(options * cells * _PRICED_CELL_GAS)
 
 
 def is_below_requirement(margin: AccountMargin) -> bool:
@@ -95,6 +109,7 @@ class PriceProbe:
         if found is None:
             child = self._ctx.branch()
             set_price(child, self._asset, max(1, price_units * _PRICE_UNIT))
+            charge_pricing(child, self._account, self._asset)
             found = accounts_margin.compute_account_margin(child, self._account)
             self._margins[price_units] = found
         return found

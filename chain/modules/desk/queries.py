@@ -21,6 +21,7 @@ from chain.modules.collateral import caps
 from chain.modules.collateral import state as collateral
 from chain.modules.desk.probing import (
     PriceProbe,
+    charge_pricing,
     get_underlyings,
     is_below_requirement,
     set_price,
@@ -204,6 +205,7 @@ def _compute_moved(ctx: Context, account: Account, moves: Sequence[Move]) -> Acc
     child = ctx.branch()
     for move in moves:
         _apply_move(child, move)
+        charge_pricing(child, account, move.asset)
     return accounts_margin.compute_account_margin(child, account)
 
 

@@ -350,9 +350,13 @@ def test_a_haircut_that_moves_alone_is_seen(monkeypatch):
     assert state.get_margin_state(ctx, account.id)[0] is MarginState.HEALTHY
 
 
+@pytest.mark.parametrize("lines_per_account", [health.LINES_PER_ACCOUNT, 1])
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_accounts_that_hedge_keep_nobody_from_being_looked_at(limit):
+def test_accounts_that_hedge_keep_nobody_from_being_looked_at(
+    limit, lines_per_account, monkeypatch
+):
     """What nets stays uncertain, with the worst of bounds, however often it is computed."""
+    monkeypatch.setattr(health, "LINES_PER_ACCOUNT", lines_per_account)
     ctx = build_instruments()
     underlying = scenarios_pb2.Underlying(asset="ETH", preset="pmrm21")
     scenarios.set_underlying_state(ctx, scenarios_pb2.UnderlyingState(current=underlying))
@@ -374,3 +378,20 @@ def test_accounts_that_hedge_keep_nobody_from_being_looked_at(limit):
     for account_id, exact in compute_all(ctx).items():
         assert state.get_margin_state(ctx, account_id)[0] is exact
     assert exact is not MarginState.HEALTHY
+
+
+def test_accounts_of_many_lines_count_as_several(monkeypatch):
+    ctx = build_instruments()
+    params = build_default_params()
+    params.accounts_scanned_max = 4
+    state.set_params(ctx, params)
+    for number in range(6):
+        positions = {MARKET: Position(ETHER, 2_000 * USD), FUTURE: Position(ETHER, 2_000 * USD)}
+        state.set_account(ctx, Account(ALICE, number, -10_000 * USD, positions))
+    shared = SharedReads()
+    index = health.HealthIndex()
+    index.follow(ctx, shared)
+    assert len(index.find_candidates(ctx, 4, shared)) == 4
+    monkeypatch.setattr(health, "LINES_PER_ACCOUNT", 1)
+    assert len(index.find_candidates(ctx, 4, shared)) == 2
+    assert len(index.find_candidates(ctx, 1, shared)) == 1

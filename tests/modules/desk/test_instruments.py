@@ -331,3 +331,16 @@ def test_base_is_collateral_at_home_and_options_need_their_own(ctx):
     assert int(answer.requirement_uusd) == found.maintenance_uusd
     only_calls = queries._compute_alone_uusd(ctx, accounts.require_account(ctx, ACCOUNT), CALL)
     assert only_calls > 10 * 2_000 * USD * 75_000 // PPM
+
+
+@pytest.mark.parametrize(("mode", "cells"), [(MarginMode.STANDARD, 1), (MarginMode.PORTFOLIO, 22)])
+def test_each_supposed_price_of_an_option_costs_gas(ctx, mode, cells):
+    account = accounts.Account(ALICE, 0, margin_mode=mode)
+    for market in (CALL, PUT, FUTURE, MARKET):
+        account.positions[market] = accounts.Position(ETHER, 0, 0)
+    gas = []
+    for asset in ("ETH", "BTC"):
+        before = ctx.gas.used
+        probing.charge_pricing(ctx, account, asset)
+        gas.append(ctx.gas.used - before)
+    assert 2 * cells * 300 <= gas[0] - gas[1] < 3 * cells * 300 + 1_000
