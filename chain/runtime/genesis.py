@@ -15,6 +15,7 @@ from chain.runtime.context import Context
 from chain.runtime.definition import ChainDefinition
 from chain.runtime.errors import InvalidGenesis
 from chain.runtime.module import Module
+from chain.units import parse_nonnegative
 
 _JSON_DEPTH_MAX: Final = 64
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
@@ -76,9 +77,29 @@ def parse_module_genesis(module: Module, part: Any) -> Message:
     """One module's genesis from its JSON value; raises InvalidGenesis."""
     assert module.genesis is not None
     try:
-        return json_format.ParseDict(part, module.genesis())
+        genesis = json_format.ParseDict(part, module.genesis())
     except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
         raise InvalidGenesis(f"app_state.{module.name}: {error}") from None
+    for field, value in genesis.ListFields():
+        if field.message_type is not None and field.is_repeated:
+            for index, item in enumerate(value):
+                require_content(item, f"app_state.{module.name}.{field.name}[{index}]")
+    return genesis
+
+
+def fill_amounts(message: Message, *names: str) -> None:
+    """Write out the amounts that a genesis leaves out: each is zero. Raises InvalidAmount.
+
+    For what is read in every block, where no text may be empty.
+    """
+    for name in names:
+        setattr(message, name, str(parse_nonnegative(getattr(message, name), name)))
+
+
+def require_content(message: Message, path: str) -> None:
+    """Raise InvalidGenesis when a message states nothing, which no store can hold."""
+    if not message.ByteSize():
+        raise InvalidGenesis(f"{path} is empty; state its fields or leave it out")
 
 
 def init_modules(ctx: Context, definition: ChainDefinition, parts: Mapping[str, Message]) -> None:

@@ -5,6 +5,7 @@ the node anywhere else; either fails these tests.
 """
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from random import Random
@@ -362,6 +363,30 @@ def get_export(index: int) -> str:
     return get_chains()[index].app.export_genesis().decode()
 
 
+def assert_refused_or_alive(chain: IbcChain, state: Any) -> None:
+    """An app_state is refused by a registered error, or its chain makes blocks and exports."""
+    store = open_commit_store(None, chain.definition.store_names)
+    app = Application(chain.definition, store)
+    request = abci.RequestInitChain(
+        chain_id=chain.chain_id,
+        initial_height=chain.height + 1,
+        app_state_bytes=json.dumps(state).encode(),
+        consensus_params=chain.params,
+    )
+    request.time.FromNanoseconds(chain.time_ns)
+    try:
+        app.init_chain(request)
+    except ChainError as error:
+        assert_registered(error)
+        return
+    block = abci.RequestFinalizeBlock(height=chain.height + 1)
+    block.time.FromNanoseconds(chain.time_ns + 10**9)
+    app.finalize_block(block)
+    app.commit(abci.RequestCommit())
+    assert not app.errors.by_place, app.errors.by_place
+    app.export_genesis()
+
+
 def spoil_json(source: Random, document: Any) -> None:
     """Change one place inside: drop it, double it, or put something else there."""
     place = document
@@ -408,26 +433,45 @@ def test_spoiled_genesis(index: int, seed: int) -> None:
     document = json.loads(get_export(index))
     state = document["app_state"]
     spoil_json(source, state)
-    store = open_commit_store(None, chain.definition.store_names)
-    app = Application(chain.definition, store)
-    request = abci.RequestInitChain(
-        chain_id=chain.chain_id,
-        initial_height=chain.height + 1,
-        app_state_bytes=json.dumps(state).encode(),
-        consensus_params=chain.params,
-    )
-    request.time.FromNanoseconds(chain.time_ns)
-    try:
-        app.init_chain(request)
-    except ChainError as error:
-        assert_registered(error)
-        return
-    block = abci.RequestFinalizeBlock(height=chain.height + 1)
-    block.time.FromNanoseconds(chain.time_ns + 10**9)
-    app.finalize_block(block)
-    app.commit(abci.RequestCommit())
-    assert not app.errors.by_place, app.errors.by_place
-    app.export_genesis()
+    assert_refused_or_alive(chain, state)
+
+
+def _list_places(document: Any) -> Iterator[tuple[str | int, ...]]:
+    """The path of everything within a document: the first element of a list stands for all."""
+    stack: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while stack:
+        path, node = stack.pop()
+        if path:
+            yield path
+        if isinstance(node, dict):
+            stack += [((*path, key), below) for key, below in node.items()]
+        elif isinstance(node, list) and node:
+            stack.append(((*path, 0), node[0]))
+
+
+@pytest.mark.parametrize("spoil", ["left out", "emptied", "zero", "negative"])
+@pytest.mark.parametrize("index", [0, 1], ids=["hub", "spoke"])
+def test_every_place_of_a_genesis_spoiled_alone(index: int, spoil: str) -> None:
+    chain = get_chains()[index]
+    state = json.loads(get_export(index))["app_state"]
+    for path in list(_list_places(state)):
+        holder = state
+        for step in path[:-1]:
+            holder = holder[step]
+        was = holder[path[-1]]
+        texts = {"emptied": "", "zero": "0", "negative": "-1"}
+        if spoil == "left out" and isinstance(holder, dict) and not isinstance(was, str):
+            rest = {key: value for key, value in holder.items() if key != path[-1]}
+            holder.clear()
+            holder.update(rest)
+        elif isinstance(was, str) and spoil in texts:
+            holder[path[-1]] = texts[spoil]
+        elif spoil == "emptied":
+            holder[path[-1]] = type(was)()
+        else:
+            continue
+        assert_refused_or_alive(chain, state)
+        holder[path[-1]] = was
 
 
 def test_the_chains_still_live() -> None:

@@ -1,17 +1,21 @@
 """Genesis of collateral. Routes name channels, so a chain that starts fresh lists assets alone."""
 
 from chain._pb.margin.collateral.v1 import collateral_pb2 as pb
+from chain.ibc.channel import state as channels
+from chain.ibc.client import state as clients
 from chain.modules.collateral import state
 from chain.modules.collateral.errors import InvalidParams
 from chain.modules.collateral.ramps import RAMPED_PARAMS
 from chain.modules.collateral.types import (
     build_default_params,
+    get_route_protocol,
     validate_asset,
     validate_listing,
     validate_route,
 )
 from chain.runtime.context import Context
-from chain.units import parse_amount, parse_nonnegative
+from chain.runtime.genesis import fill_amounts, require_content
+from chain.units import parse_amount
 
 
 def build_default_genesis() -> pb.GenesisState:
@@ -24,6 +28,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     state.PARAMS.set(ctx, genesis.params)
     for route in genesis.routes:
         validate_route(route)
+        _require_path(ctx, route)
         state.set_route(ctx, route)
     for asset in genesis.assets:
         validate_asset(asset)
@@ -41,9 +46,18 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
         parse_amount(rate.rate_wad, "rate_wad")
         state.set_exchange_rate(ctx, rate)
     if genesis.HasField("solvency_pass"):
+        require_content(genesis.solvency_pass, "app_state.collateral.solvency_pass")
         state.set_solvency_pass(ctx, genesis.solvency_pass)
     if genesis.HasField("solvency_report"):
+        require_content(genesis.solvency_report, "app_state.collateral.solvency_report")
         state.set_solvency_report(ctx, genesis.solvency_report)
+
+
+def _require_path(ctx: Context, route: pb.Route) -> None:
+    """Raise unless what the route is measured by exists; it may be closed or frozen meanwhile."""
+    port, _ = get_route_protocol(route)
+    channels.get_channel(ctx, port, route.channel_id)
+    clients.get_client_state(ctx, route.client_id)
 
 
 def _init_traffic(ctx: Context, genesis: pb.GenesisState) -> None:
@@ -61,22 +75,21 @@ def _init_traffic(ctx: Context, genesis: pb.GenesisState) -> None:
 def _init_ramps(ctx: Context, genesis: pb.GenesisState) -> None:
     for ramps in genesis.asset_ramps:
         for ramp in (ramps.market_haircut_ppm, ramps.size_factor_wad, ramps.scale_start_wad):
-            _validate_ramp(ramp)
+            _fill_ramp(ramp)
         state.set_asset_ramps(ctx, ramps)
     for param in genesis.param_ramps:
         if param.name not in RAMPED_PARAMS:
             raise InvalidParams(f"{param.name[:64]!r} is no parameter that ramps in")
-        _validate_ramp(param.ramp)
+        _fill_ramp(param.ramp)
         state.set_param_ramp(ctx, param)
     for recognition in genesis.recognitions:
-        parse_nonnegative(recognition.capacity_uusd, "capacity_uusd")
-        _validate_ramp(recognition.unrecognized_ppm)
+        fill_amounts(recognition, "capacity_uusd")
+        _fill_ramp(recognition.unrecognized_ppm)
         state.set_recognition(ctx, recognition)
 
 
-def _validate_ramp(ramp: pb.Ramp) -> None:
-    for name in ("origin", "target", "step"):
-        parse_nonnegative(getattr(ramp, name), name)
+def _fill_ramp(ramp: pb.Ramp) -> None:
+    fill_amounts(ramp, "origin", "target", "step")
 
 
 def export_genesis(ctx: Context) -> pb.GenesisState:

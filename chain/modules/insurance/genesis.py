@@ -5,6 +5,7 @@ from chain.modules.accounts.types import AccountId
 from chain.modules.insurance import state
 from chain.modules.insurance.types import build_default_params
 from chain.runtime.context import Context
+from chain.runtime.genesis import fill_amounts
 from chain.units import Address, parse_amount
 
 
@@ -17,6 +18,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     """Write the genesis state; raises on a figure out of its bounds."""
     state.PARAMS.set(ctx, genesis.params)
     for entry in genesis.entries:
+        fill_amounts(entry, "amount_uusd", "balance_uusd")
         state.set_entry(ctx, entry)
     state.set_next_entry(ctx, genesis.next_entry or 1)
     if not genesis.entries:

@@ -5,6 +5,7 @@ from chain.modules.accounts.types import AccountId
 from chain.modules.liquidation import state
 from chain.modules.liquidation.types import build_default_params
 from chain.runtime.context import Context
+from chain.runtime.genesis import fill_amounts, require_content
 from chain.units import Address
 
 
@@ -19,10 +20,13 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     for case in genesis.cases:
         state.set_case(ctx, case)
     for auction in genesis.auctions:
+        fill_amounts(auction, "lot_amount", "tab_uusd", "top_price_ray")
         state.set_auction(ctx, auction)
     for seizure in genesis.seizures:
+        fill_amounts(seizure, "amount", "owed_uusd")
         state.set_seizure(ctx, seizure)
-    for entry in genesis.history:
+    for index, entry in enumerate(genesis.history):
+        require_content(entry.row, f"app_state.liquidation.history[{index}].row")
         state.set_history(ctx, AccountId(Address(entry.owner), entry.account), entry.row)
     state.set_next_auction_id(ctx, genesis.next_auction_id or 1)
     state.set_next_seizure_number(ctx, genesis.next_seizure_number or 1)

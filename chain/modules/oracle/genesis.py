@@ -8,6 +8,7 @@ from chain.modules.oracle.params import build_default_params, split_rows, valida
 from chain.modules.oracle.types import CorrelationRecord, Price
 from chain.risk.correlation import HYSTERESIS_BLOCKS, TIERS_PPM, validate_correlation
 from chain.runtime.context import Context
+from chain.runtime.genesis import fill_amounts
 from chain.units import parse_amount, parse_nonnegative
 
 
@@ -34,7 +35,7 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
             raise InvalidOracleParams(f"price of {price.asset} must be below 2^128")
         state.set_price(ctx, price)
     for volatility in genesis.volatilities:
-        _validate_volatility(volatility)
+        _fill_volatility(volatility)
         state.set_volatility_record(ctx, volatility.asset, state.decode_volatility(volatility))
     for depth in genesis.depths:
         state.set_depth_record(ctx, depth)
@@ -59,7 +60,7 @@ def _init_ramp(ctx: Context, ramp: pb.ModelRamp) -> None:
             f"model_ramp from {ramp.start_s} to {ramp.end_s} s must end after it starts"
         )
     for volatility in ramp.volatilities:
-        _validate_volatility(volatility)
+        _fill_volatility(volatility)
     if len(ramp.correlation_ppm) != len(ramp.correlated_assets) ** 2:
         raise InvalidOracleParams("model_ramp.correlation_ppm must be a square matrix")
     if ramp.correlated_assets:
@@ -67,16 +68,16 @@ def _init_ramp(ctx: Context, ramp: pb.ModelRamp) -> None:
     state.set_ramp(ctx, ramp)
 
 
-def _validate_volatility(volatility: pb.Volatility) -> None:
-    for field, text in (
-        ("volatility_wad", volatility.volatility_wad),
-        ("ewma_variance_wad", volatility.ewma_variance_wad),
-        ("garch_variance_wad", volatility.garch_variance_wad),
-        ("sample_price_wad", volatility.sample_price_wad),
-        ("base_ewma_variance_wad", volatility.base_ewma_variance_wad),
-        ("base_garch_variance_wad", volatility.base_garch_variance_wad),
-    ):
-        parse_nonnegative(text, field)
+def _fill_volatility(volatility: pb.Volatility) -> None:
+    fill_amounts(
+        volatility,
+        "volatility_wad",
+        "ewma_variance_wad",
+        "garch_variance_wad",
+        "sample_price_wad",
+        "base_ewma_variance_wad",
+        "base_garch_variance_wad",
+    )
 
 
 def _read_correlations(ctx: Context, message: pb.Correlations) -> CorrelationRecord:

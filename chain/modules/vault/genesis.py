@@ -6,7 +6,7 @@ from chain.modules.vault import state
 from chain.modules.vault.types import MODULE_ADDRESS, build_default_params
 from chain.runtime.context import Context
 from chain.runtime.errors import InvalidGenesis
-from chain.units import parse_nonnegative
+from chain.runtime.genesis import fill_amounts, require_content
 
 
 def build_default_genesis() -> pb.GenesisState:
@@ -18,13 +18,12 @@ def init_genesis(ctx: Context, genesis: pb.GenesisState) -> None:
     """Write the genesis state; raises InvalidGenesis when the bank holds another sum."""
     state.PARAMS.set(ctx, genesis.params)
     if genesis.HasField("hub"):
+        require_content(genesis.hub, "app_state.vault.hub")
         state.set_hub(ctx, genesis.hub)
     for lock in genesis.locks:
         state.set_lock(ctx, lock)
     for holding in genesis.holdings:
-        for name in ("pending", "liened", "released", "seized"):
-            # An amount left out is zero, and is stored as one.
-            setattr(holding, name, str(parse_nonnegative(getattr(holding, name), name)))
+        fill_amounts(holding, "pending", "liened", "released", "seized")
         state.set_holding(ctx, holding)
     for order in genesis.orders:
         state.set_order(ctx, order)
