@@ -37,6 +37,10 @@ class GasMeter:
         self.limit = limit
         self.used = 0
 
+    def can_pay(self, amount: int) -> bool:
+        """Whether the limit leaves that much."""
+        return self.limit is None or self.used + amount <= self.limit
+
     def consume(self, amount: int) -> None:
         """Add gas; raises OutOfGas when the limit is passed."""
         self.used += amount

@@ -36,6 +36,9 @@ class StateReader(Protocol):
         ...
 
 
+Reads = tuple[tuple[str, tuple[tuple[bytes, bytes | None], ...]], ...]
+"""By store, keys and what was read under them."""
+
 INDEXED_WRITES: Final = 64
 """A branch with more writes to a store keeps their keys in order once it is iterated."""
 
@@ -77,6 +80,27 @@ class Branch:
                 return writes[key]
             reader = reader._parent  # noqa: SLF001
         return reader.get(store, key)
+
+    def reads_the_same(self, reads: Reads) -> bool:
+        """Whether every key still has the value that was read."""
+        layers: list[dict[str, dict[bytes, bytes | None]]] = []
+        reader: StateReader = self
+        while type(reader) is Branch:
+            layers.append(reader._writes)  # noqa: SLF001 - a branch of the same class
+            reader = reader._parent  # noqa: SLF001
+        get = reader.get
+        for store, pairs in reads:
+            written = [layer[store] for layer in layers if store in layer]
+            for key, value in pairs:
+                for writes in written:
+                    if key in writes:
+                        found = writes[key]
+                        break
+                else:
+                    found = get(store, key)
+                if found != value:
+                    return False
+        return True
 
     def set(self, store: str, key: bytes, value: bytes) -> None:
         """Write a value; an empty value or key is a programming error (neither can be proven)."""

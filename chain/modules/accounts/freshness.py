@@ -13,7 +13,6 @@ from chain.modules.collateral import state as collateral_state
 from chain.modules.oracle.errors import PriceNotUsable, UnknownAsset
 from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action
-from chain.modules.scenarios import state as scenarios
 from chain.runtime.context import Context
 
 
@@ -53,15 +52,16 @@ def require_stable_prices(ctx: Context, margin: AccountMargin, action: Action) -
     A depeg raises initial margin. Without a price nobody knows of one: what exists is margined at
     the last price, or at par before the first, and nothing is added to it.
     """
-    for asset in sorted({position.asset for position in margin.positions}):
-        rules = scenarios.get_rules(ctx, asset)
-        stable = "" if rules is None else rules.current.stable_asset
+    for terms in margin.terms:
+        stable = "" if terms.rules is None else terms.rules.current.stable_asset
         if not stable:
             continue
         try:
             require_price(ctx, stable, action)
         except (PriceNotUsable, UnknownAsset) as refusal:
-            raise PriceNotUsable(f"{asset} is quoted in {stable}: {refusal.detail}") from refusal
+            raise PriceNotUsable(
+                f"{terms.asset} is quoted in {stable}: {refusal.detail}"
+            ) from refusal
 
 
 def find_refusal(ctx: Context, margin: AccountMargin) -> str:

@@ -25,6 +25,7 @@ from chain.risk.margin import (
     compute_scaled_initial_ppm,
 )
 from chain.runtime.context import Context
+from chain.runtime.recall import Recall
 from chain.units import PPM, WAD, floor_div
 
 _PPM_IN_WAD: Final = floor_div(WAD, PPM)
@@ -58,6 +59,10 @@ class AccountRules:
     initial_profit_ppm: int
     multiplier_ppm: int
     market_time_scale: int
+
+
+_MARKETS: Final = Recall[MarketReads](2_048)
+_RULES: Final = Recall[AccountRules](16)
 
 
 def _compute_terms(
@@ -106,7 +111,11 @@ def read_market(ctx: Context, market_id: str, shared: SharedReads) -> MarketRead
     """
     found = shared.markets.get(market_id)
     if found is None:
-        found = shared.markets[market_id] = _read(ctx, market_id, shared)
+        time_scale = read_rules(ctx, shared).market_time_scale
+        # The next transaction mostly finds the same state: a block prices a market a few times.
+        found = shared.markets[market_id] = _MARKETS.get(
+            ctx, (market_id, time_scale), lambda child: _read(child, market_id, time_scale)
+        )
     return found
 
 
@@ -118,7 +127,7 @@ def _get_price(ctx: Context, market: Market) -> Price | None:
     return price
 
 
-def _read(ctx: Context, market_id: str, shared: SharedReads) -> MarketReads:
+def _read(ctx: Context, market_id: str, time_scale: int) -> MarketReads:
     market = markets.require_market(ctx, market_id)
     price = _get_price(ctx, market)
     spot_wad = price.price_wad if price else 0
@@ -131,7 +140,7 @@ def _read(ctx: Context, market_id: str, shared: SharedReads) -> MarketReads:
             market,
             mark.price_wad,
             market_state.open_interest_quantums,
-            read_rules(ctx, shared).market_time_scale,
+            time_scale,
         )
     return MarketReads(
         market=market,
@@ -163,9 +172,13 @@ def read_rules(ctx: Context, shared: SharedReads) -> AccountRules:
     """The rules in force for all accounts."""
     found = shared.account_rules
     if found is None:
-        found = shared.account_rules = AccountRules(
-            initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
-            multiplier_ppm=oracle.get_volatility_tier_multiplier_ppm(ctx),
-            market_time_scale=max(1, oracle.get_rules(ctx).market_time_scale),
-        )
+        found = shared.account_rules = _RULES.get(ctx, None, _read_rules)
     return found
+
+
+def _read_rules(ctx: Context) -> AccountRules:
+    return AccountRules(
+        initial_profit_ppm=state.get_params(ctx).initial_profit_ppm,
+        multiplier_ppm=oracle.get_volatility_tier_multiplier_ppm(ctx),
+        market_time_scale=max(1, oracle.get_rules(ctx).market_time_scale),
+    )
