@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -119,11 +119,11 @@ class Book:
         message = tx_pb2.MsgPlaceOrder(
             owner=trader.address,
             market=f"{self.source.choice(ASSETS)}-USD",
+            side=cast("markets_pb2.Side", side),
             size_quantums=str(SIZE),
             price_wad=str(cents * WAD // 100),
+            time_in_force=cast("markets_pb2.TimeInForce", time_in_force),
         )
-        message.side = side  # type: ignore[assignment]
-        message.time_in_force = time_in_force  # type: ignore[assignment]
         return self.sign(trader, message)
 
     def rest(self, side: int) -> tuple[Account, bytes]:

@@ -12,6 +12,7 @@ from chain._pb.margin.markets.v1 import markets_pb2
 from localnet.block_history import BlockEvent
 from localnet.report import Check
 
+SETTLED_IN_CASH: Final = "options were settled in cash at the average price, to the uusd"
 _WAD_PER_UUSD: Final = 10**12
 
 
@@ -101,7 +102,7 @@ def judge_settlement(
         row["value_uusd"] == row["paid_uusd"] and row["is_gone"] for row in rows
     )
     return Check(
-        "options were settled in cash at the average price, to the uusd",
+        SETTLED_IN_CASH,
         is_exact and moved == expected,
         {"cash_moved_uusd": str(moved), "expected_uusd": str(expected), "positions": rows},
     )

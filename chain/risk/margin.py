@@ -8,6 +8,7 @@ cross-multiplication.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from chain.risk.haircut import compute_latency_premium_ppm
 from chain.risk.ramp import compute_between
@@ -138,6 +139,10 @@ def compute_requirement_uusd(value_uusd: int, rate_ppm: int, latency_ppm: int) -
     """ceil(|V|·rate) + ceil(|V|·L), the requirement of a linear position of value V (row 13)."""
     magnitude = abs(value_uusd)
     return mul_ppm_ceil(magnitude, rate_ppm) + mul_ppm_ceil(magnitude, latency_ppm)
+
+
+NO_LINEAR_TERMS: Final = LinearTerms(0, 0, 0, 0)
+"""Of spot and options: they are asked by underlying."""
 
 
 def compute_scaled_initial_ppm(base_ppm: int, open_interest: int, lower: int, upper: int) -> int:

@@ -3,6 +3,7 @@
 Bytes and signatures of a transaction are priced by the governed parameters of the auth module.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from chain.errors import ChainError
@@ -18,6 +19,10 @@ PROOF_FLAT: Final = 2_000
 """One ICS-23 proof verified."""
 RISK_CELL: Final = 2
 """One position valued in one scenario."""
+
+
+Spend = Callable[[int], None]
+"""Takes the gas of a computation, where no meter is at hand."""
 
 
 class OutOfGas(ChainError):

@@ -32,6 +32,7 @@ from localnet.instruments import (
 )
 from localnet.report import EVENT_KINDS, Check
 from localnet.settlement_report import (
+    SETTLED_IN_CASH,
     PriceSample,
     compute_average_wad,
     find_window,
@@ -195,9 +196,7 @@ class Options:
             if self._markets[event.values["market"]].expiry_time_s == self.found.expiry_time_s
         ]
         if not payments:
-            return Check(
-                "options were settled in cash at the average price, to the uusd", holds=False
-            )
+            return Check(SETTLED_IN_CASH, holds=False)
         height = payments[0].height
         owner = self._trader.address
         return judge_settlement(
@@ -231,8 +230,7 @@ class Options:
                 found.recomputed > 0 and not found.differences,
                 {"recomputed": found.recomputed, "differences": found.differences},
             ),
-            found.settlement
-            or Check("options were settled in cash at the average price, to the uusd", holds=False),
+            found.settlement or Check(SETTLED_IN_CASH, holds=False),
         ]
 
     def describe(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Who acts by themselves in the story: makers that quote, a keeper that bids."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -39,7 +40,7 @@ _EXPECTED: Final = (TxRefused, WaitTimeout, NotFound, QueryRefused, NodeUnavaila
 Say = Callable[[str], None]
 
 
-class Maker:
+class Maker(ABC):
     """Quotes until cancelled; a refusal is remembered and the next price tried."""
 
     pause_s = _PAUSE_S
@@ -61,9 +62,9 @@ class Maker:
                 self._quoted = None
             await asyncio.sleep(self.pause_s)
 
+    @abstractmethod
     async def quote_once(self) -> None:
         """Replace the quotes when what they follow from has changed."""
-        raise NotImplementedError
 
     async def _replace(self, orders: Sequence[Message], markets: Sequence[str]) -> None:
         cancels: list[Message] = [

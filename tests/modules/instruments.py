@@ -2,9 +2,11 @@
 
 from chain._pb.margin.markets.v1 import markets_pb2, tx_pb2
 from chain.modules.accounts import hooks as accounts_hooks
+from chain.modules.accounts import state as accounts
 from chain.modules.bank import state as bank
 from chain.modules.council import state as council
 from chain.modules.markets import handlers, hooks
+from chain.modules.markets import state as markets
 from chain.units import NANOSECONDS, WAD
 from tests.modules.economy import (
     ALICE,
@@ -14,6 +16,7 @@ from tests.modules.economy import (
     GOOD,
     START_NS,
     advance,
+    assert_cash_backed,
     build_economy,
     build_market,
     deliver,
@@ -25,6 +28,26 @@ EXPIRY_S = START_S + 30 * 86_400
 WINDOW_S = 1_800
 CALL, PUT, FUTURE, SPOT = "ETH-CALL", "ETH-PUT", "ETH-FUTURE", "ETH-SPOT"
 ETH_DENOM = "aeth"
+
+
+def collect_sizes(ctx, market):
+    """Who holds how many quantums of a market."""
+    return {
+        account.id: account.positions[market.id].size_quantums
+        for account in accounts.iterate_accounts(ctx)
+        if market.id in account.positions
+    }
+
+
+def assert_ledger(ctx):
+    """Coins behind all cash, open interest and the holders of dated markets, to the unit."""
+    assert_cash_backed(ctx)
+    for market in markets.iterate_markets(ctx):
+        sizes = collect_sizes(ctx, market)
+        long = sum(max(0, size) for size in sizes.values())
+        assert markets.get_market_state(ctx, market.id).open_interest_quantums == long
+        if market.is_dated:
+            assert list(markets.iterate_holders(ctx, market.id)) == sorted(sizes)
 
 
 def build_option(market_id=CALL, strike=2_000, kind=markets_pb2.OPTION_KIND_CALL, **changes):

@@ -11,7 +11,6 @@ from chain._pb.margin.markets.v1 import markets_pb2
 from chain._pb.margin.oracle.v1 import oracle_pb2, query_pb2
 from chain.hub import HUB
 from chain.modules import oracle
-from chain.modules.accounts import state as accounts
 from chain.modules.bank import state as bank
 from chain.modules.markets.params import build_default_params as build_markets_params
 from chain.modules.oracle.params import build_default_params as build_oracle_params
@@ -23,6 +22,7 @@ from tests.modules.economy import (
     NOW,
     SELL,
     USD,
+    assert_cash_backed,
     build_asset_params,
     build_market,
     order,
@@ -111,9 +111,7 @@ def test_story_of_a_falling_price():
     refused = chain.send(accounts_tx.MsgWithdrawCash(owner=address, amount_uusd="1"), "bob")
     assert refused.code != 0
     ctx = chain.read_context()
-    ledger = accounts.compute_ledger(ctx)
-    held = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-    assert held == ledger.expected_balance_uusd
+    assert_cash_backed(ctx)
     assert bank.find_broken_supply(ctx) is None
     assert bank.get_supply(ctx, "uusd") == 2 * 10**6 * USD
 

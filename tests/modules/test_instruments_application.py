@@ -13,7 +13,7 @@ from chain.modules.bank import state as bank
 from chain.modules.council import state as council
 from chain.modules.markets import state
 from chain.units import NANOSECONDS, WAD
-from tests.modules.economy import BUY, ETHER, NOW, SELL, USD
+from tests.modules.economy import BUY, ETHER, NOW, SELL, USD, assert_cash_backed
 from tests.modules.instruments import build_option
 from tests.modules.test_economy_application import build_hub
 from tests.support.testchain import Account, TestChain
@@ -80,9 +80,7 @@ def send_order(chain, name, market, side, cents, tif=1):
 
 def assert_ledger(chain):
     ctx = chain.read_context()
-    ledger = accounts.compute_ledger(ctx)
-    held = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-    assert held == ledger.expected_balance_uusd
+    assert_cash_backed(ctx)
     assert bank.find_broken_supply(ctx) is None
 
 

@@ -42,6 +42,7 @@ from chain.modules.oracle.types import Action
 from chain.modules.venues import netting as venues_netting
 from chain.risk.haircut import compute_lien_value
 from chain.risk.margin import (
+    NO_LINEAR_TERMS,
     LinearTerms,
     MarginState,
     OrderRisk,
@@ -62,7 +63,6 @@ from chain.units import PPM, WAD, floor_div, mul_ppm_ceil
 
 WITHDRAWAL_RATIO: Final = (5, 4)
 """GMR that an account must have after anything leaves it."""
-_NO_TERMS: Final = LinearTerms(0, 0, 0, 0)
 
 
 def compute_lien_margin(
@@ -120,7 +120,7 @@ class _Draft:
         unrealised_uusd: int = 0,
         funding_owed_uusd: int = 0,
         worst_notional_uusd: int = 0,
-        terms: LinearTerms = _NO_TERMS,
+        terms: LinearTerms = NO_LINEAR_TERMS,
         maintenance_uusd: int = 0,
         initial_uusd: int = 0,
     ) -> PositionMargin:
@@ -154,11 +154,6 @@ class _Draft:
             sold_quantums=sum([max(0, -risk.size_quantums) for risk in self.risks]),
         )
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the mark is a settlement price."""
-        return self.mark.forward is not None and self.mark.forward.is_final
-
 
 def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
     """A perpetual or future by row 13: worth its value less cost and funding."""
@@ -184,8 +179,8 @@ def _compute_linear(reads: MarketReads, draft: _Draft) -> PositionMargin:
         equity_initial_uusd=compute_initial_profit_uusd(unrealised, draft.profit_ppm),
         terms=terms,
         # The settlement price moves no more: what has settled has no risk.
-        maintenance_uusd=0 if draft.is_settled else maintenance,
-        initial_uusd=0 if draft.is_settled else initial,
+        maintenance_uusd=0 if draft.mark.is_settled else maintenance,
+        initial_uusd=0 if draft.mark.is_settled else initial,
         worst_size_quantums=worst.worst_size_quantums,
         worst_notional_uusd=worst_notional,
         order_loss_uusd=worst.loss_uusd,
@@ -206,10 +201,10 @@ def _compute_option(market: Market, draft: _Draft) -> PositionMargin:
         draft.value_uusd,
         draft.position.cost_uusd,
         draft.profit_ppm,
-        is_settled=draft.is_settled,
+        is_settled=draft.mark.is_settled,
     )
     loss = worst.loss_uusd
-    if not (draft.terms.is_portfolio or draft.is_settled):
+    if not (draft.terms.is_portfolio or draft.mark.is_settled):
         loss = sum(
             risk.fee_uusd + (risk.notional_uusd if risk.size_quantums > 0 else 0) for risk in risks
         )
@@ -433,7 +428,7 @@ def compute_unit_terms(ctx: Context, reads: MarketReads, mode: MarginMode) -> Un
     correlation only take from their sum.
     """
     market, mark = reads.market, reads.mark
-    if reads.spot_wad == 0 or (mark.forward is not None and mark.forward.is_final):
+    if reads.spot_wad == 0 or mark.is_settled:
         return UnitTerms(mark.price_wad, 0, 0)
     terms = portfolio_margin.get_terms(
         ctx,

@@ -5,7 +5,7 @@ price whatever their market, spot, futures and options beside them. The losses o
 correlated. An underlying that has no set is margined by the standard rules instead.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -40,11 +40,9 @@ from chain.risk.portfolio import (
 )
 from chain.risk.scenarios import ScenarioSet
 from chain.runtime.context import Context
-from chain.runtime.gas import RISK_CELL
+from chain.runtime.gas import RISK_CELL, Spend
 from chain.units import WAD, ceil_div, clamp
 
-Spend = Callable[[int], None]
-"""Takes the gas of a computation."""
 _WAD_IN_UUSD: Final = 10**12
 _PROBE_WAD: Final = 10**6 * WAD
 _STABLE_WAD_MIN: Final = WAD // 100
@@ -71,7 +69,15 @@ def get_terms(
     """What margin knows of an underlying; without a governed set it is never portfolio margin."""
     rules = scenarios.get_rules(ctx, asset)
     if rules is None:
-        return UnderlyingTerms(asset, spot_wad, None, False, WAD, confidence_wad, WAD)  # noqa: FBT003
+        return UnderlyingTerms(
+            asset=asset,
+            spot_wad=spot_wad,
+            rules=None,
+            is_portfolio=False,
+            stable_wad=WAD,
+            confidence_wad=confidence_wad,
+            previous_stable_wad=WAD,
+        )
     previous = rules.previous
     return UnderlyingTerms(
         asset=asset,

@@ -19,6 +19,7 @@ from chain.modules.oracle.permissions import require_price
 from chain.modules.oracle.types import Action, Price
 from chain.risk.haircut import compute_latency_premium_ppm
 from chain.risk.margin import (
+    NO_LINEAR_TERMS,
     LinearTerms,
     TermsRamp,
     compute_position_value_uusd,
@@ -29,8 +30,6 @@ from chain.runtime.recall import Recall
 from chain.units import PPM, WAD, floor_div
 
 _PPM_IN_WAD: Final = floor_div(WAD, PPM)
-_NO_TERMS: Final = LinearTerms(0, 0, 0, 0)
-"""Of spot and options: they are asked by underlying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def _read(ctx: Context, market_id: str, time_scale: int) -> MarketReads:
     spot_wad = price.price_wad if price else 0
     market_state = markets.get_market_state(ctx, market_id)
     mark = marks.compute_mark(ctx, market, spot_wad) if spot_wad else Mark(0, 0)
-    terms = _NO_TERMS
+    terms = NO_LINEAR_TERMS
     if market.kind in (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE):
         terms = _compute_terms(
             ctx,

@@ -34,6 +34,7 @@ from chain.modules.markets.types import InstrumentKind
 from chain.modules.scenarios.types import parse_underlying_state
 from chain.risk.haircut import compute_asset_value_uusd, compute_haircut_ppm
 from chain.risk.margin import (
+    NO_LINEAR_TERMS,
     LinearTerms,
     compute_gmr_ppm,
     compute_initial_profit_uusd,
@@ -290,7 +291,7 @@ def _check_position(
         unrealised_uusd=unrealised,
         equity_uusd=equity,
         equity_initial_uusd=equity_initial,
-        terms=LinearTerms(0, 0, 0, 0),
+        terms=NO_LINEAR_TERMS,
         maintenance_uusd=maintenance,
         initial_uusd=initial,
         worst_size_quantums=worst,

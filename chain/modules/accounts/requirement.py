@@ -3,7 +3,7 @@
 The same functions margin an account at work and compute an explanation again (`recompute`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chain.modules.accounts import portfolio_margin, standard_margin
@@ -19,6 +19,7 @@ from chain.modules.accounts.types import (
 )
 from chain.modules.markets.types import InstrumentKind
 from chain.risk.margin import compute_initial_profit_uusd
+from chain.runtime.gas import Spend
 from chain.units import WAD, floor_div
 
 
@@ -40,7 +41,7 @@ class RequirementInputs:
     terms: Mapping[str, UnderlyingTerms]
     correlation: Correlation
     time_s: int
-    spend: Callable[[int], None]
+    spend: Spend
 
 
 @dataclass(slots=True)

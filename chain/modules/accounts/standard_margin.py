@@ -5,7 +5,6 @@ enter initial margin with every sell filled and no premium credited, and with ev
 buy may add: the requirement falls as amounts rise, so that this bounds every subset of fills.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from chain.modules.accounts.exposures import (
@@ -23,7 +22,7 @@ from chain.modules.markets.marks import Mark
 from chain.modules.markets.types import Market, OptionKind
 from chain.risk.portfolio import OptionPosition, Portfolio
 from chain.risk.standard import StandardParameters, UnderlyingMargin, compute_underlying_margin
-from chain.runtime.gas import RISK_CELL
+from chain.runtime.gas import RISK_CELL, Spend
 from chain.units import WAD, ceil_div, floor_div
 
 _WAD_IN_UUSD: Final = 10**12
@@ -79,9 +78,7 @@ def is_charged(terms: UnderlyingTerms) -> bool:
     )
 
 
-def compute_underlying(
-    exposure: Exposure, time_s: int, spend: Callable[[int], None]
-) -> StandardUnderlying | None:
+def compute_underlying(exposure: Exposure, time_s: int, spend: Spend) -> StandardUnderlying | None:
     """What row 15 asks of an underlying; None when it has neither options nor charges.
 
     `spend` takes the gas of it.
@@ -122,9 +119,7 @@ def compute_underlying(
     )
 
 
-def compute_previous_maintenance_uusd(
-    terms: UnderlyingTerms, held: Portfolio, spend: Callable[[int], None]
-) -> int:
+def compute_previous_maintenance_uusd(terms: UnderlyingTerms, held: Portfolio, spend: Spend) -> int:
     """What the options of a portfolio were asked before the change that ramps in."""
     spend(RISK_CELL * (1 + sum(len(expiry.options) for expiry in held.expiries)))
     margin = compute_underlying_margin(held, get_previous_parameters(terms))

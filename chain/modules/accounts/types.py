@@ -188,7 +188,7 @@ class PositionMargin:
     @property
     def is_settled(self) -> bool:
         """Whether its settlement price is final: what it is worth moves no more."""
-        return self.mark.forward is not None and self.mark.forward.is_final
+        return self.mark.is_settled
 
     @property
     def uncounted_uusd(self) -> int:

@@ -11,8 +11,7 @@ from chain.modules.collateral import prices as collateral_prices
 from chain.modules.collateral import state as collateral
 from chain.modules.desk.probing import get_underlyings
 from chain.modules.markets import marks
-from chain.modules.markets import state as markets
-from chain.modules.markets.types import InstrumentKind, OptionKind
+from chain.modules.markets.types import InstrumentKind
 from chain.modules.oracle import state as oracle
 from chain.risk.greeks import MarkedForward, MarkedLeg, MarkedOption, compute_spot_greeks
 from chain.risk.margin import compute_position_value_uusd
@@ -26,25 +25,26 @@ _WAD_DECIMALS: Final = 18
 
 def _build_leg(ctx: Context, line: PositionMargin) -> MarkedLeg:
     """A position as it is marked now."""
-    market = markets.require_market(ctx, line.market)
-    amount = line.position.size_quantums * 10 ** (_WAD_DECIMALS - market.quantum_decimals)
+    contract = line.contract
+    amount = line.position.size_quantums * 10 ** (_WAD_DECIMALS - contract.quantum_decimals)
     forward = line.mark.forward
     if forward is None:
         return MarkedLeg(amount)
-    is_option = market.kind is InstrumentKind.OPTION
+    is_option = contract.kind is InstrumentKind.OPTION
     marked = MarkedForward(
         # An option is marked at a rounded spot, and its forward with it.
         marks.round_spot_wad(line.mark.spot_wad) if is_option else line.mark.spot_wad,
         forward.variable_wad,
         forward.fixed_wad,
-        marks.get_quote_terms(ctx, market.asset).rate_wad,
+        marks.get_quote_terms(ctx, line.asset).rate_wad,
         forward.time_s,
     )
     if not is_option:
         return MarkedLeg(amount, marked)
-    is_call = market.option_kind is OptionKind.CALL
     return MarkedLeg(
-        amount, marked, MarkedOption(market.strike_wad, is_call, line.mark.volatility_wad)
+        amount,
+        marked,
+        MarkedOption(contract.strike_wad, contract.is_call, line.mark.volatility_wad),
     )
 
 

